@@ -1,0 +1,1 @@
+//! All I/O of Gable: replication, storage, MQTT, HTTP and the command line around the pure core.

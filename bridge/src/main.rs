@@ -1,0 +1,3 @@
+//! The command `gable`.
+
+fn main() {}

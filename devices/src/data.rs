@@ -1,0 +1,85 @@
+//! Free-form data (attributes, service data, parsed payloads) in a shape that every serialisation
+//! format can hold, also those that do not describe themselves.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A JSON-shaped value with ordered maps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Data {
+    #[default]
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Data>),
+    Map(BTreeMap<String, Data>),
+}
+
+impl Data {
+    /// Returns the member `key` of a map.
+    pub fn get(&self, key: &str) -> Option<&Data> {
+        match self {
+            Data::Map(map) => map.get(key),
+            _ => None,
+        }
+    }
+
+    /// Returns the text, if this is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Data::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns the number: an integer, a float, or a text that is one.
+    pub fn to_number(&self) -> Option<f64> {
+        match self {
+            Data::Int(int) => Some(*int as f64),
+            Data::Float(float) => Some(*float),
+            Data::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            _ => None,
+        }
+    }
+
+    /// Converts to JSON for people and programs outside.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Data::Null => serde_json::Value::Null,
+            Data::Bool(bool) => (*bool).into(),
+            Data::Int(int) => (*int).into(),
+            Data::Float(float) => (*float).into(),
+            Data::Text(text) => text.as_str().into(),
+            Data::List(list) => list.iter().map(Data::to_json).collect(),
+            Data::Map(map) => {
+                serde_json::Value::Object(map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect())
+            }
+        }
+    }
+}
+
+impl From<serde_json::Value> for Data {
+    fn from(json: serde_json::Value) -> Data {
+        match json {
+            serde_json::Value::Null => Data::Null,
+            serde_json::Value::Bool(bool) => Data::Bool(bool),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(int) => Data::Int(int),
+                None => number.as_f64().map_or(Data::Null, Data::Float),
+            },
+            serde_json::Value::String(text) => Data::Text(text),
+            serde_json::Value::Array(list) => Data::List(list.into_iter().map(Data::from).collect()),
+            serde_json::Value::Object(map) => {
+                Data::Map(map.into_iter().map(|(key, json)| (key, Data::from(json))).collect())
+            }
+        }
+    }
+}
+
+impl From<&str> for Data {
+    fn from(text: &str) -> Data {
+        Data::Text(text.to_owned())
+    }
+}

@@ -1,0 +1,23 @@
+//! A decoded fact from a device.
+
+use crate::{Data, EntityId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One fact about one entity, as decoded from one message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub entity_id: EntityId,
+    pub report: Report,
+}
+
+/// What a message says about an entity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// A new state, new attributes, or both; attributes not named stay as they were.
+    Update { state: Option<String>, attributes: BTreeMap<String, Data> },
+    /// The device has the value none; Home Assistant's payload `None`.
+    Unknown,
+    /// The device went away (`false`) or came back (`true`).
+    Available(bool),
+}

@@ -1,0 +1,20 @@
+//! What a home consists of, and how it speaks MQTT.
+//!
+//! Nouns ([`EntityId`], [`Value`], [`Quality`], [`Event`], [`Command`]), the declarations of
+//! entities in Home Assistant's `mqtt:` keys, the codecs between payloads and values, and
+//! simulated devices as pure steppers. Nothing here does I/O, reads a clock or draws a random
+//! number: the same input gives the same output on every node, today and a year later.
+
+mod command;
+mod data;
+mod entity_id;
+mod event;
+mod time;
+mod value;
+
+pub use command::{Command, Publish, QoS};
+pub use data::Data;
+pub use entity_id::{EntityId, EntityIdError};
+pub use event::{Event, Report};
+pub use time::{Millis, Timestamp};
+pub use value::{Quality, Value};

@@ -1,0 +1,1 @@
+//! Ready homes (YAML) and runnable stories for Gable.

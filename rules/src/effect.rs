@@ -1,0 +1,60 @@
+//! What follows from an input. Effects tell; the rows in the state promise.
+
+use crate::{CommandId, Origin, RunId, TimerId};
+use gable_devices::{EntityId, Publish, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One consequence of an input, the same on every node.
+///
+/// An effect wakes whoever has to act and feeds history and timeline. Nobody may rely on hearing
+/// it: what must survive is a row in the state before the effect is returned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The input was not taken; nothing changed.
+    Refused(Refusal),
+    EntityChanged { entity_id: EntityId, from: String, to: String },
+    RunStarted { run_id: RunId, automation: String, trigger: String },
+    /// A trigger fired, yet no run began; `reason` says why (condition, mode, `max`).
+    RunSkipped { automation: String, reason: String },
+    RunEnded { run_id: RunId, automation: String, ended: Ended },
+    /// A row was added to the outbox. `entity_id` is none for a plain publish.
+    CommandQueued { command_id: CommandId, entity_id: Option<EntityId>, publish: Publish, run_id: Option<RunId> },
+    CommandSent { command_id: CommandId },
+    CommandConfirmed { command_id: CommandId, entity_id: Option<EntityId> },
+    CommandExpired { command_id: CommandId, entity_id: Option<EntityId> },
+    CommandSuperseded { command_id: CommandId, by: CommandId },
+    TimerSet { timer_id: TimerId, deadline: Timestamp },
+    TimerFired { timer_id: TimerId, deadline: Timestamp },
+    TimerCancelled { timer_id: TimerId },
+    /// The home's files were taken over; the numbers count what runs and what is broken.
+    Configured { entities: u32, automations: u32, broken: u32 },
+    /// Something that a person should know: an undecodable payload, an action that failed.
+    Notice { subject: String, text: String },
+}
+
+/// Why an input was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Seen before.
+    Duplicate(Origin),
+    /// An earlier input of the same origin is missing; `expected` is its sequence.
+    Gap { origin: Origin, expected: u64 },
+    /// The timer is gone or not yet due, the command is settled: a late or doubled report.
+    Stale,
+    /// A takeover of a message that its owner had proposed as well.
+    AlreadyHeard,
+    /// The input can not be right; the text says why.
+    Invalid(String),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    Finished,
+    /// A condition inside the actions was false.
+    Stopped,
+    /// Mode `restart` began a new run, or the automation was edited or removed.
+    Replaced,
+    /// An action failed; the text says why.
+    Failed(String),
+}

@@ -1,0 +1,73 @@
+//! What enters the core. This is the format of the log: variants are added, never renumbered.
+
+use crate::{CommandId, NodeId, TimerId};
+use gable_devices::{QoS, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One committed input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// The home's time, stamped by the leader when it proposed the entry.
+    pub at: Timestamp,
+    pub origin: Origin,
+    pub heard: Hlc,
+    pub kind: InputKind,
+}
+
+/// Who proposed an input, and as which of its proposals.
+///
+/// A node numbers its inputs from 1 without gaps in each boot, and the state takes each number
+/// once and in order. So any retry is safe: what was seen is a duplicate, and what came too early
+/// is refused and sent again after its predecessors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    pub node: NodeId,
+    /// Grows with each start of the node.
+    pub boot: u64,
+    pub sequence: u64,
+}
+
+/// A hybrid logical clock stamp of the node that heard the input (Kulkarni et al., 2014): close to
+/// its wall clock, and later than everything that the node had seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hlc {
+    pub wall: Timestamp,
+    pub counter: u32,
+}
+
+/// The kinds of input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum InputKind {
+    /// An MQTT message was heard.
+    Message(Message),
+    /// The leader found a timer's deadline passed.
+    TimerDue(TimerId),
+    /// The broker beside the origin took over a command (PUBACK where it gives one).
+    CommandSent(CommandId),
+    /// The home's files, whole: entities and automations are replaced by what they say.
+    Configure(Vec<SourceFile>),
+    /// The origin's link to its broker came up or went down.
+    Link { up: bool },
+    /// The leader missed a node's answers, or hears it again.
+    NodeSeen { node: NodeId, up: bool },
+}
+
+/// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: QoS,
+    pub retain: bool,
+    /// With one broker shared by all nodes every node hears every message, and only the topic's
+    /// owner proposes it. This one is proposed in place of an owner that fell silent, which may
+    /// have proposed it as well.
+    pub takeover: bool,
+}
+
+/// One YAML file of the home: its name as people know it, and its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    pub name: String,
+    pub text: String,
+}
