@@ -1,1 +1,3 @@
 //! All I/O of Gable: replication, storage, MQTT, HTTP and the command line around the pure core.
+
+pub mod raft;

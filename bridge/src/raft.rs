@@ -1,0 +1,3 @@
+//! Replication: openraft, its transport, and the handle through which the rest meets the log.
+
+pub mod types;
