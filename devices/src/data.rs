@@ -53,9 +53,9 @@ impl Data {
             Data::Float(float) => (*float).into(),
             Data::Text(text) => text.as_str().into(),
             Data::List(list) => list.iter().map(Data::to_json).collect(),
-            Data::Map(map) => {
-                serde_json::Value::Object(map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect())
-            }
+            Data::Map(map) => serde_json::Value::Object(
+                map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect(),
+            ),
         }
     }
 }

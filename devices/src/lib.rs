@@ -7,10 +7,12 @@
 
 mod command;
 mod data;
+pub mod duration;
 mod entity_id;
 mod event;
 mod time;
 mod value;
+pub mod yaml;
 
 pub use command::{Command, Publish, QoS};
 pub use data::Data;
