@@ -1,0 +1,92 @@
+//! The command line: what `gable` can be told, and who does it.
+//!
+//! Only this module and what lies below it prints. Each command is one file with its arguments and
+//! one function; errors come back as [`failure::Failure`] and are told in one place.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to stdout")]
+
+mod client;
+mod failure;
+mod palette;
+mod status;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  gable demo                                    see a home survive: three nodes, one is killed
+  gable check home.yaml                         find mistakes before a node does
+  gable run --config node1.toml                 run one node of a cluster
+  gable run --config node1.toml --set log.level=debug
+  gable status --url http://127.0.0.1:7180      ask the cluster how it is
+  gable events --follow                         watch what happens in the home
+  gable simulate --broker 127.0.0.1:1883        simulated sensors and bulbs over MQTT
+
+Exit codes:
+  0  done
+  1  the answer is no: mistakes in files, a node that is not ready, something lost
+  2  wrong flags or settings
+  3  the node could not start (a port in use, a data folder of another node)
+  4  the node stopped because going on would be wrong; a supervisor should start it again
+  5  nobody answered at the address";
+
+/// A home-automation bridge over MQTT that does not die with a box.
+///
+/// Several small nodes keep one ordered, replicated log of the home: entity values, half-run
+/// automations, timers and promised commands survive the loss of any minority of them.
+#[derive(Debug, Parser)]
+#[command(name = "gable", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Args),
+}
+
+/// Does what the command line says and tells how it went.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Status(args) => on_runtime(status::run(args)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Runs a command that waits for the network.
+fn on_runtime<F>(command: F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>>,
+{
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
+            |error| {
+                Failure::new(
+                    failure::Exit::Start,
+                    error,
+                    "check the limits on threads and open files (`ulimit -a`)",
+                )
+            },
+        )?;
+    let result = runtime.block_on(command);
+    // A blocking read of a terminal or a lookup of a name must not keep the command from ending.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,134 @@
+//! The home's files on this node, and when they are offered to the cluster.
+//!
+//! The files in force are those in the replicated state. The last edit wins, on whichever node it
+//! was made: a node offers its files when they differ from those in force *and* changed since it
+//! offered them last, or when a person asks for it by SIGHUP, or when the state has none yet. So a
+//! node with an old copy does not put it into force only because it comes to lead, which would
+//! change the home in the middle of a failover. The hash of what was offered last is kept in the
+//! data folder, so that an edit made while the node was down counts as well.
+
+use gable_rules::SourceFile;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Remembers what was offered last; beside the log in the data folder.
+const OFFERED_FILE: &str = "home-files.sha256";
+
+/// Why the home's files can not be used as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read the home's file {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the home's file {path} is not UTF-8 text")]
+    NotText { path: PathBuf },
+}
+
+/// The files that the settings name.
+#[derive(Debug)]
+pub(super) struct HomeFiles {
+    paths: Vec<PathBuf>,
+    offered_path: PathBuf,
+    offered: Option<String>,
+}
+
+impl HomeFiles {
+    pub(super) fn new(paths: Vec<PathBuf>, data_dir: &Path) -> HomeFiles {
+        let offered_path = data_dir.join(OFFERED_FILE);
+        // Without the note the node takes its files as not yet offered, which errs on the side of
+        // the person who edited them.
+        let offered = std::fs::read_to_string(&offered_path).ok().map(|text| text.trim().to_owned());
+        HomeFiles { paths, offered_path, offered }
+    }
+
+    /// Reads all files.
+    pub(super) fn read(&self) -> Result<Vec<SourceFile>, Error> {
+        let names = names(&self.paths);
+        self.paths
+            .iter()
+            .zip(names)
+            .map(|(path, name)| {
+                let bytes =
+                    std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+                let text = String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.clone() })?;
+                Ok(SourceFile { name, text })
+            })
+            .collect()
+    }
+
+    /// Whether `local` has to be put into force in place of `in_force`.
+    pub(super) fn is_edit(&self, local: &[SourceFile], in_force: &[SourceFile]) -> bool {
+        local != in_force && self.offered.as_deref() != Some(hash(local).as_str())
+    }
+
+    /// Remembers that `files` were offered, or are in force anyway.
+    pub(super) fn note_offered(&mut self, files: &[SourceFile]) -> io::Result<()> {
+        let hash = hash(files);
+        if self.offered.as_deref() == Some(hash.as_str()) {
+            return Ok(());
+        }
+        self.offered = Some(hash.clone());
+        std::fs::write(&self.offered_path, hash + "\n")
+    }
+}
+
+/// The name by which people know a file: its last part, or the whole path where two would be equal.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let last = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    paths
+        .iter()
+        .map(|path| {
+            let alone = paths.iter().filter(|other| last(other) == last(path)).count() == 1;
+            last(path).filter(|_| alone).unwrap_or_else(|| path.display().to_string())
+        })
+        .collect()
+}
+
+fn hash(files: &[SourceFile]) -> String {
+    let mut hasher = Sha256::new();
+    for file in files {
+        for part in [&file.name, &file.text] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Vec<SourceFile> {
+        vec![SourceFile { name: "home.yaml".into(), text: text.into() }]
+    }
+
+    #[test]
+    fn only_an_edit_is_offered_also_one_made_while_the_node_was_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = HomeFiles::new(vec![], folder.path());
+        assert!(files.is_edit(&file("a"), &[]), "never offered");
+        files.note_offered(&file("a")).unwrap();
+        assert!(!files.is_edit(&file("a"), &file("a")), "in force");
+        assert!(!files.is_edit(&file("a"), &file("b")), "another node's edit is newer");
+        assert!(files.is_edit(&file("c"), &file("b")), "edited here");
+
+        let files = HomeFiles::new(vec![], folder.path());
+        assert!(!files.is_edit(&file("a"), &file("b")), "remembered over a restart");
+        assert!(files.is_edit(&file("c"), &file("b")), "edited while down");
+    }
+
+    #[test]
+    fn files_are_known_by_their_short_name_where_it_is_unique() {
+        let paths = ["a/home.yaml", "b/home.yaml", "a/lights.yaml"].map(PathBuf::from);
+        assert_eq!(names(&paths), ["a/home.yaml", "b/home.yaml", "lights.yaml"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home.yaml");
+        let error = HomeFiles::new(vec![path.clone()], folder.path()).read().unwrap_err();
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+}
