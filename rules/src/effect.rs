@@ -12,24 +12,70 @@ use serde::{Deserialize, Serialize};
 pub enum Effect {
     /// The input was not taken; nothing changed.
     Refused(Refusal),
-    EntityChanged { entity_id: EntityId, from: String, to: String },
-    RunStarted { run_id: RunId, automation: String, trigger: String },
+    EntityChanged {
+        entity_id: EntityId,
+        from: String,
+        to: String,
+    },
+    RunStarted {
+        run_id: RunId,
+        automation: String,
+        trigger: String,
+    },
     /// A trigger fired, yet no run began; `reason` says why (condition, mode, `max`).
-    RunSkipped { automation: String, reason: String },
-    RunEnded { run_id: RunId, automation: String, ended: Ended },
+    RunSkipped {
+        automation: String,
+        reason: String,
+    },
+    RunEnded {
+        run_id: RunId,
+        automation: String,
+        ended: Ended,
+    },
     /// A row was added to the outbox. `entity_id` is none for a plain publish.
-    CommandQueued { command_id: CommandId, entity_id: Option<EntityId>, publish: Publish, run_id: Option<RunId> },
-    CommandSent { command_id: CommandId },
-    CommandConfirmed { command_id: CommandId, entity_id: Option<EntityId> },
-    CommandExpired { command_id: CommandId, entity_id: Option<EntityId> },
-    CommandSuperseded { command_id: CommandId, by: CommandId },
-    TimerSet { timer_id: TimerId, deadline: Timestamp },
-    TimerFired { timer_id: TimerId, deadline: Timestamp },
-    TimerCancelled { timer_id: TimerId },
+    CommandQueued {
+        command_id: CommandId,
+        entity_id: Option<EntityId>,
+        publish: Publish,
+        run_id: Option<RunId>,
+    },
+    CommandSent {
+        command_id: CommandId,
+    },
+    CommandConfirmed {
+        command_id: CommandId,
+        entity_id: Option<EntityId>,
+    },
+    CommandExpired {
+        command_id: CommandId,
+        entity_id: Option<EntityId>,
+    },
+    CommandSuperseded {
+        command_id: CommandId,
+        by: CommandId,
+    },
+    TimerSet {
+        timer_id: TimerId,
+        deadline: Timestamp,
+    },
+    TimerFired {
+        timer_id: TimerId,
+        deadline: Timestamp,
+    },
+    TimerCancelled {
+        timer_id: TimerId,
+    },
     /// The home's files were taken over; the numbers count what runs and what is broken.
-    Configured { entities: u32, automations: u32, broken: u32 },
+    Configured {
+        entities: u32,
+        automations: u32,
+        broken: u32,
+    },
     /// Something that a person should know: an undecodable payload, an action that failed.
-    Notice { subject: String, text: String },
+    Notice {
+        subject: String,
+        text: String,
+    },
 }
 
 /// Why an input was not taken.

@@ -4,10 +4,32 @@
 //! node runs it over the same log and reaches the same bytes; nothing here reads a clock, draws a
 //! random number or does I/O.
 
+mod apply;
+mod cache;
 mod effect;
+mod entity;
+mod fnv;
+mod home;
 mod ids;
 mod input;
+mod nodes;
+mod outbox;
+mod run;
+mod seen;
+mod snapshot;
+mod state;
+mod takeover;
+mod timer;
 
+pub use cache::{Cache, Counters, Policy, PolicyError};
 pub use effect::{Effect, Ended, Refusal};
-pub use ids::{CommandId, Id, LogIndex, NodeId, RunId, TimerId};
+pub use entity::EntityState;
+pub use home::{Problem, Report, Severity, check};
+pub use ids::{CommandId, Id, IdError, LogIndex, NodeId, RunId, TimerId};
 pub use input::{Hlc, Input, InputKind, Message, Origin, SourceFile};
+pub use nodes::Node;
+pub use outbox::{COMMAND_DEADLINE, OUTBOX_MAX, OutboxRow, Status};
+pub use run::{Cursor, Run, Wait};
+pub use snapshot::SnapshotError;
+pub use state::State;
+pub use timer::{Purpose, Timer, TriggerFor, TriggerKey};

