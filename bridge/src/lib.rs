@@ -4,3 +4,4 @@ pub mod calendar;
 pub mod cli;
 pub mod raft;
 pub mod telemetry;
+pub mod store;

@@ -1,0 +1,223 @@
+//! What survives a crash: the Raft log with votes and snapshots, and the history beside it.
+//!
+//! [`Store`] is one redb file per node with one writer. Whoever writes puts a request into its
+//! queue; the writer takes all that waits, commits it with one fsync, and answers. What was
+//! answered is on the disk. The first failure stops the store for good, and the node with it.
+//!
+//! The state of the home is not here: it is rebuilt from snapshot and log at each start.
+
+mod database;
+mod disk;
+mod error;
+mod log;
+mod metrics;
+mod queue;
+mod recover;
+mod snapshot;
+mod tables;
+mod tail;
+mod writer;
+
+pub use disk::measure_fsync_p99;
+pub use error::Error;
+pub use log::{LogReader, LogStore};
+pub use metrics::Metrics;
+
+use database::Database;
+use gable_rules::NodeId;
+use queue::Queue;
+use serde::{Deserialize, Serialize};
+use snapshot::Current;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+use writer::{Request, Shared, Writer};
+
+/// The file in the data folder.
+const FILE: &str = "raft.redb";
+/// Requests may fill the writer's queue with this many bytes. When it is full, whoever appends
+/// waits: the leader then takes no new inputs until its disk has caught up.
+const QUEUE_BYTES: u32 = 32 << 20;
+const TAIL_BYTES: usize = 8 << 20;
+
+/// Whose data a folder holds. It is written once, when the folder is first used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub cluster: String,
+    pub node: NodeId,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} of cluster `{}`", self.node, self.cluster)
+    }
+}
+
+/// Who calls the writer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A thread of its own, so that many requests share one fsync.
+    #[default]
+    Thread,
+    /// Whoever has a request, before he goes on: without threads a simulation repeats exactly.
+    Inline,
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub identity: Identity,
+    pub mode: Mode,
+    /// Bytes of the newest entries that are kept in memory for the streams to the peers.
+    pub tail_bytes: usize,
+}
+
+impl Options {
+    /// The usual options for the data of `identity`.
+    pub fn new(identity: Identity) -> Options {
+        Options { identity, mode: Mode::Thread, tail_bytes: TAIL_BYTES }
+    }
+}
+
+/// The Raft log of one node on its disk. Clones are the same store.
+///
+/// When the last clone is dropped, what waits is written and the file is closed.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    identity: Identity,
+    boot: u64,
+    snapshot: tokio::sync::Mutex<Current>,
+    lane: Lane,
+}
+
+enum Lane {
+    Thread { queue: Arc<Queue<Request>>, thread: Option<JoinHandle<()>> },
+    Inline(Mutex<Writer>),
+}
+
+impl Store {
+    /// Opens the store in `folder`, and creates both if they are missing.
+    ///
+    /// Everything that the file holds is checked. A folder of another node or cluster is refused,
+    /// and left as it is.
+    pub fn open(folder: &Path, options: Options) -> Result<Store, Error> {
+        let database = Database::open_file(folder, FILE)?;
+        Store::start(database, folder, options)
+    }
+
+    /// Opens the store on any backend.
+    pub fn open_backend(backend: impl redb::StorageBackend, options: Options) -> Result<Store, Error> {
+        let name = Path::new(FILE);
+        let database = Database::open(backend, name)?;
+        Store::start(database, name, options)
+    }
+
+    fn start(database: Database, folder: &Path, options: Options) -> Result<Store, Error> {
+        let recovered = recover::recover(&database, folder, &options)?;
+        let shared = Arc::new(Shared::new(database, recovered.tail));
+        let writer = Writer::new(shared.clone());
+        let lane = match options.mode {
+            Mode::Inline => Lane::Inline(Mutex::new(writer)),
+            Mode::Thread => {
+                let queue = Arc::new(Queue::new(QUEUE_BYTES));
+                let served = queue.clone();
+                let thread = std::thread::Builder::new()
+                    .name("raft-log".to_owned())
+                    .spawn(move || writer::run(writer, &served))
+                    .map_err(|source| Error::Folder { folder: folder.to_owned(), source })?;
+                Lane::Thread { queue, thread: Some(thread) }
+            }
+        };
+        Ok(Store(Arc::new(Inner {
+            shared,
+            identity: options.identity,
+            boot: recovered.boot,
+            snapshot: tokio::sync::Mutex::new(recovered.snapshot),
+            lane,
+        })))
+    }
+
+    /// Returns the log for openraft.
+    pub fn log(&self) -> LogStore {
+        LogStore::new(self.clone())
+    }
+
+    /// Returns which start of this node this is: 1 at the first, more at each later one.
+    pub fn boot(&self) -> u64 {
+        self.0.boot
+    }
+
+    /// Returns whose data this is.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Returns what the store has cost since it was opened.
+    pub fn metrics(&self) -> Metrics {
+        self.0.shared.database.counters.read()
+    }
+
+    /// Returns where the reason appears if the store stops for good. Whoever runs the node has to
+    /// end it then.
+    pub fn fatal(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.0.shared.database.health.watch()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(crate) fn snapshot(&self) -> &tokio::sync::Mutex<Current> {
+        &self.0.snapshot
+    }
+
+    /// Hands a request to the writer.
+    pub(crate) async fn submit(&self, request: Request) {
+        match &self.0.lane {
+            Lane::Thread { queue, .. } => {
+                let (weight, urgent) = (request.weight(), request.is_urgent());
+                queue.push(request, weight, urgent).await;
+            }
+            Lane::Inline(_) => self.submit_later(request),
+        }
+    }
+
+    /// Hands the writer a request that nobody waits for, and that folds into the one before it.
+    pub(crate) fn submit_later(&self, request: Request) {
+        match &self.0.lane {
+            Lane::Thread { queue, .. } => queue.push_or_merge(request, Request::merge),
+            Lane::Inline(writer) => {
+                writer.lock().unwrap_or_else(PoisonError::into_inner).commit(vec![request]);
+            }
+        }
+    }
+
+    pub(crate) fn stop_if_corrupt<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        log::stop_if_corrupt(&self.0.shared, result)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store of {}", self.0.identity)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        match &mut self.lane {
+            Lane::Thread { queue, thread } => {
+                queue.close();
+                // The writer catches what redb throws; if it died all the same, there is nothing
+                // left to wait for.
+                let _: Option<Result<(), _>> = thread.take().map(JoinHandle::join);
+            }
+            Lane::Inline(writer) => writer.get_mut().unwrap_or_else(PoisonError::into_inner).flush(),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The one writer of the log's database: takes what waits, commits it with one fsync, and only
+//! then tells who waits.
+//!
+//! [`Writer::commit`] is a plain function. In a node one thread calls it in a loop; in the
+//! simulation whoever has something to write calls it himself.
+
+use super::database::Database;
+use super::metrics::Counters;
+use super::queue::{Drained, Queue};
+use super::tables::{self, EDGE, LOG, META, META_PURGED, META_SNAPSHOT, META_VOTE, SNAPSHOT};
+use super::tail::Tail;
+use super::{Error, snapshot};
+use crate::raft::types::{LogId, TypeConfig, Vote};
+use openraft::storage::IOFlushed;
+use redb::{ReadableTable, Table, WriteTransaction};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Requests and bytes that one commit takes at most, so that a vote never waits for megabytes.
+const COMMIT_ITEMS_MAX: usize = 4096;
+const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// How long a purge or the committed id may wait for a commit to ride along with.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What writer and readers have in common.
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    tail: Mutex<Tail>,
+}
+
+impl Shared {
+    pub(crate) fn new(database: Database, tail: Tail) -> Shared {
+        Shared { database, tail: Mutex::new(tail) }
+    }
+
+    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+        // The tail's methods do not panic half-way, so a poisoned one is as good as any.
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One change of the database.
+pub(crate) enum Change {
+    /// Sealed rows with their indices; `stamp` is the tail's.
+    Append {
+        rows: Vec<(u64, Vec<u8>)>,
+        stamp: u64,
+    },
+    Vote(Vote),
+    Committed(LogId),
+    Truncate {
+        after: Option<LogId>,
+    },
+    Purge {
+        upto: LogId,
+    },
+    SnapshotChunks {
+        snapshot: u64,
+        first: u32,
+        chunks: Vec<Vec<u8>>,
+    },
+    SnapshotCurrent(Box<snapshot::Record>),
+}
+
+/// Who learns that a change is on the disk.
+pub(crate) enum Waiter {
+    Nobody,
+    Raft(IOFlushed<TypeConfig>),
+    Caller(oneshot::Sender<Result<(), Error>>),
+}
+
+/// A change and who waits for it.
+pub(crate) struct Request {
+    pub(crate) change: Change,
+    pub(crate) waiter: Waiter,
+}
+
+impl Request {
+    /// Tells whether the change must reach the disk now. The others lose nothing by waiting: what
+    /// they say can be found out again, and they keep their place in the order.
+    pub(crate) fn is_urgent(&self) -> bool {
+        match self.change {
+            Change::Append { .. }
+            | Change::Vote(_)
+            | Change::SnapshotChunks { .. }
+            | Change::SnapshotCurrent(_) => true,
+            Change::Committed(_) | Change::Truncate { .. } | Change::Purge { .. } => false,
+        }
+    }
+
+    /// Returns about how many bytes the request keeps in memory.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.change {
+            Change::Append { rows, .. } => rows.iter().map(|(_, row)| row.len() + 32).sum(),
+            Change::SnapshotChunks { chunks, .. } => chunks.iter().map(Vec::len).sum(),
+            _ => 64,
+        }
+    }
+
+    /// Replaces `newest` by `next` if both only say what is committed.
+    pub(crate) fn merge(newest: &mut Request, next: Request) -> Option<Request> {
+        match (&mut newest.change, &next.change) {
+            (Change::Committed(committed), Change::Committed(later)) => {
+                *committed = *later;
+                None
+            }
+            _ => Some(next),
+        }
+    }
+}
+
+/// Commits requests in their order.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    /// Not urgent, in their order. Bounded by what Raft does between two appends: the committed ids
+    /// fold into one, a truncation is followed by an append, a purge comes with a snapshot.
+    waiting: Vec<Request>,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Writer {
+        Writer { shared, waiting: Vec::new() }
+    }
+
+    /// Writes `requests` and all that waited before them, if one of them is urgent.
+    pub(crate) fn commit(&mut self, requests: Vec<Request>) {
+        let urgent = requests.iter().any(Request::is_urgent);
+        for request in requests {
+            let rest = match self.waiting.last_mut() {
+                Some(newest) => Request::merge(newest, request),
+                None => Some(request),
+            };
+            self.waiting.extend(rest);
+        }
+        if urgent {
+            self.flush();
+        }
+    }
+
+    /// Writes everything that waits.
+    pub(crate) fn flush(&mut self) {
+        let requests = std::mem::take(&mut self.waiting);
+        if requests.is_empty() {
+            return;
+        }
+        let database = &self.shared.database;
+        let result = database.write(|txn| write(txn, &requests));
+        match &result {
+            Ok(()) => count(&database.counters, &requests),
+            // A row that can not be written at all is a failure of the log as well: the entries
+            // after it must not be reported either.
+            Err(error) => database.health.fail(error),
+        }
+        let stamp = requests.iter().rev().find_map(|request| match request.change {
+            Change::Append { stamp, .. } => Some(stamp),
+            _ => None,
+        });
+        if let (Ok(()), Some(stamp)) = (&result, stamp) {
+            self.shared.tail().flushed(stamp);
+        }
+        for request in requests {
+            tell(request.waiter, &result);
+        }
+    }
+}
+
+/// Serves `queue` until it is closed.
+pub(crate) fn run(mut writer: Writer, queue: &Queue<Request>) {
+    loop {
+        match queue.drain(COMMIT_ITEMS_MAX, COMMIT_BYTES_MAX, IDLE) {
+            Drained::Items(requests) => writer.commit(requests),
+            Drained::Idle(requests) => {
+                writer.commit(requests);
+                writer.flush();
+            }
+            Drained::Closed(requests) => {
+                writer.commit(requests);
+                writer.flush();
+                return;
+            }
+        }
+    }
+}
+
+fn tell(waiter: Waiter, result: &Result<(), Error>) {
+    let copy = || match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Error::Stopped(error.in_full().into())),
+    };
+    match waiter {
+        Waiter::Nobody => {}
+        Waiter::Raft(flushed) => flushed.io_completed(copy().map_err(Into::into)),
+        // A caller that went away needs no answer.
+        Waiter::Caller(sender) => drop(sender.send(copy())),
+    }
+}
+
+fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
+    let mut log = txn.open_table(LOG)?;
+    for request in requests {
+        match &request.change {
+            Change::Append { rows, .. } => {
+                for (index, row) in rows {
+                    log.insert(index, row.as_slice())?;
+                }
+            }
+            Change::Vote(vote) => write_meta(txn, META_VOTE, vote)?,
+            Change::Committed(committed) => {
+                let row = tables::encode("the committed log id", &EDGE.to_be_bytes(), committed)?;
+                log.insert(EDGE, row.as_slice())?;
+            }
+            Change::Truncate { after } => remove(&mut log, after.map_or(0, |after| after.index + 1), EDGE)?,
+            Change::Purge { upto } => {
+                remove(&mut log, 0, upto.index + 1)?;
+                write_meta(txn, META_PURGED, upto)?;
+            }
+            Change::SnapshotChunks { snapshot, first, chunks } => {
+                let mut table = txn.open_table(SNAPSHOT)?;
+                for (number, chunk) in (*first..).zip(chunks) {
+                    table.insert((*snapshot, number), chunk.as_slice())?;
+                }
+            }
+            Change::SnapshotCurrent(record) => {
+                write_meta(txn, META_SNAPSHOT, record.as_ref())?;
+                snapshot::remove_others(txn, record.snapshot)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the entries from `start` up to, not with, `end`.
+fn remove(log: &mut Table<'_, u64, &'static [u8]>, start: u64, end: u64) -> Result<(), Error> {
+    if log.range(start..end)?.next().is_some() {
+        log.retain_in(start..end, |_, _| false)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_meta<T: serde::Serialize>(
+    txn: &WriteTransaction,
+    name: &'static str,
+    value: &T,
+) -> Result<(), Error> {
+    let row = tables::encode(name, name.as_bytes(), value)?;
+    txn.open_table(META)?.insert(name, row.as_slice())?;
+    Ok(())
+}
+
+fn count(counters: &Counters, requests: &[Request]) {
+    for request in requests {
+        if let Change::Append { rows, .. } = &request.change {
+            Counters::add(&counters.rows_appended, rows.len() as u64);
+            Counters::add(&counters.bytes_appended, rows.iter().map(|(_, row)| row.len() as u64).sum());
+        }
+    }
+}
