@@ -18,6 +18,7 @@ pub enum Report {
     Update { state: Option<String>, attributes: BTreeMap<String, Data> },
     /// The device has the value none; Home Assistant's payload `None`.
     Unknown,
-    /// The device went away (`false`) or came back (`true`).
-    Available(bool),
+    /// One of the entity's availability topics (`source` counts them from 0) says that the device is
+    /// there or away. [`Entity::is_available`](crate::Entity::is_available) weighs them all.
+    Available { source: u16, online: bool },
 }

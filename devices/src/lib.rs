@@ -8,15 +8,21 @@
 mod command;
 mod data;
 pub mod duration;
+mod encoded;
+mod entity;
 mod entity_id;
 mod event;
+mod template;
 mod time;
 mod value;
 pub mod yaml;
 
 pub use command::{Command, Publish, QoS};
 pub use data::Data;
+pub use encoded::{EncodeError, Encoded, Expectation};
+pub use entity::{DecodeError, Entities, Entity};
 pub use entity_id::{EntityId, EntityIdError};
 pub use event::{Event, Report};
+pub use template::{Context, Template, TemplateError, is_template};
 pub use time::{Millis, Timestamp};
 pub use value::{Quality, Value};

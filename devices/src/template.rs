@@ -1,0 +1,247 @@
+//! Jinja templates as Home Assistant renders them: Python's words for values (`True`, `None`,
+//! `21.5`), undefined as nothing, and a bound on work and output.
+//!
+//! A template sees its [`Context`] and nothing else: no clock, no random number, no files. So it
+//! renders alike on every node. Names that Home Assistant adds to Jinja live in
+//! `template/functions.rs`, one function each.
+
+mod functions;
+mod path;
+mod python;
+
+use crate::Data;
+use minijinja::value::Value;
+use minijinja::{Environment, ErrorKind};
+use path::Segment;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+/// Longest template text, in bytes.
+const TEXT_MAX: usize = 64 << 10;
+/// Most instructions one rendering may execute.
+const FUEL: u64 = 100_000;
+/// Longest output, in bytes. An MQTT payload may be larger, a rendered one has no reason to be.
+const OUTPUT_MAX: usize = 256 << 10;
+/// How deep macros and blocks may call each other; a bound on the native stack.
+const RECURSION_MAX: usize = 100;
+
+/// The name under which a template's own environment knows it.
+const NAME: &str = "template";
+
+/// A compiled template; clones share the compiled form.
+#[derive(Clone)]
+pub struct Template {
+    text: Arc<str>,
+    form: Arc<Form>,
+}
+
+enum Form {
+    /// Text and plain paths only, looked up in the data as it stands.
+    Paths(Vec<Segment>),
+    /// Anything else.
+    Jinja(Box<Environment<'static>>),
+}
+
+/// The variables a template sees. One context may serve many templates; it is converted for the
+/// template engine at most once, and only if one of them needs that.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    variables: BTreeMap<String, Data>,
+    value: OnceCell<Value>,
+}
+
+/// Why a template can not be compiled or rendered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("template line {line}: {message}")]
+    Syntax { line: usize, message: String },
+    #[error("the template is longer than {} kB", TEXT_MAX >> 10)]
+    TooLong,
+    /// It asked for a member of something that does not exist, or made a number of it.
+    #[error("template: {0}")]
+    Undefined(String),
+    #[error("template: {0}")]
+    Failed(String),
+    #[error("the template takes more than {FUEL} steps")]
+    OutOfFuel,
+    #[error("the template renders to more than {} kB", OUTPUT_MAX >> 10)]
+    OutputTooLong,
+}
+
+/// Whether Home Assistant would take `text` for a template rather than for plain text.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+impl Template {
+    /// Compiles a template.
+    ///
+    /// ```
+    /// use gable_devices::{Context, Data, Template};
+    ///
+    /// let template = Template::parse("{{ value_json.temperature | round(1) }} °C").unwrap();
+    /// let json = serde_json::json!({ "temperature": 21.449 });
+    /// let context = Context::new([("value_json", Data::from(json))]);
+    /// assert_eq!(template.render(&context).unwrap(), "21.4 °C");
+    /// ```
+    pub fn parse(text: &str) -> Result<Template, TemplateError> {
+        if text.len() > TEXT_MAX {
+            return Err(TemplateError::TooLong);
+        }
+        let text = text.trim();
+        // What is a name of the engine itself is no variable.
+        let is_variable = |root: &str| !globals().contains(&root);
+        let form = match path::parse(text, is_variable) {
+            Some(segments) => Form::Paths(segments),
+            None => {
+                let mut environment = base_environment().clone();
+                environment.add_template_owned(NAME, text.to_owned()).map_err(|error| from_engine(&error))?;
+                Form::Jinja(Box::new(environment))
+            }
+        };
+        Ok(Template { text: text.into(), form: Arc::new(form) })
+    }
+
+    /// The template's own text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Renders, without white space at both ends, as Home Assistant does.
+    pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
+        let output = match &*self.form {
+            Form::Paths(segments) => path::render(segments, &context.variables)?,
+            Form::Jinja(environment) => render_jinja(environment, context.to_value())?,
+        };
+        let trimmed = output.trim();
+        Ok(if trimmed.len() == output.len() { output } else { trimmed.to_owned() })
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Template").field(&self.text).finish()
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Template) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Context {
+    /// A context of these variables.
+    pub fn new<K: Into<String>>(variables: impl IntoIterator<Item = (K, Data)>) -> Context {
+        let variables = variables.into_iter().map(|(name, data)| (name.into(), data)).collect();
+        Context { variables, value: OnceCell::new() }
+    }
+
+    /// The variables.
+    pub fn variables(&self) -> &BTreeMap<String, Data> {
+        &self.variables
+    }
+
+    /// Adds or replaces a variable.
+    pub fn set(&mut self, name: impl Into<String>, data: Data) {
+        self.variables.insert(name.into(), data);
+        self.value = OnceCell::new();
+    }
+
+    fn to_value(&self) -> Value {
+        self.value.get_or_init(|| map_to_value(&self.variables)).clone()
+    }
+}
+
+impl From<BTreeMap<String, Data>> for Context {
+    fn from(variables: BTreeMap<String, Data>) -> Context {
+        Context { variables, value: OnceCell::new() }
+    }
+}
+
+fn to_value(data: &Data) -> Value {
+    match data {
+        Data::Null => Value::from(()),
+        Data::Bool(bool) => Value::from(*bool),
+        Data::Int(int) => Value::from(*int),
+        Data::Float(float) => Value::from(*float),
+        Data::Text(text) => Value::from(text.as_str()),
+        Data::List(list) => list.iter().map(to_value).collect(),
+        Data::Map(map) => map_to_value(map),
+    }
+}
+
+fn map_to_value(map: &BTreeMap<String, Data>) -> Value {
+    let map: BTreeMap<String, Value> = map.iter().map(|(key, data)| (key.clone(), to_value(data))).collect();
+    Value::from(map)
+}
+
+fn render_jinja(environment: &Environment<'static>, context: Value) -> Result<String, TemplateError> {
+    let template = environment.get_template(NAME).map_err(|error| from_engine(&error))?;
+    let mut output = Bounded(Vec::new());
+    template.render_captured_to(context, &mut output).map_err(|error| from_engine(&error))?;
+    String::from_utf8(output.0).map_err(|_| TemplateError::Failed("the output is not UTF-8".to_owned()))
+}
+
+/// A buffer that refuses to grow past the longest output.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > OUTPUT_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What all templates share; a clone of it costs a few reference counts.
+fn base_environment() -> &'static Environment<'static> {
+    static BASE: OnceLock<Environment<'static>> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(RECURSION_MAX);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_formatter(|output, _, value| python::write(output, value));
+        // It prints addresses and the engine's inner state, which may differ between nodes.
+        environment.remove_global("debug");
+        functions::add_to(&mut environment);
+        environment
+    })
+}
+
+fn globals() -> &'static Vec<&'static str> {
+    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+    NAMES.get_or_init(|| base_environment().globals().map(|(name, _)| name).collect())
+}
+
+fn from_engine(error: &minijinja::Error) -> TemplateError {
+    let message = || match error.detail() {
+        Some(detail) => detail.to_owned(),
+        None => error.kind().to_string(),
+    };
+    match error.kind() {
+        ErrorKind::SyntaxError
+        | ErrorKind::UnknownFilter
+        | ErrorKind::UnknownTest
+        | ErrorKind::UnknownFunction => {
+            TemplateError::Syntax { line: error.line().unwrap_or(1), message: message() }
+        }
+        ErrorKind::UndefinedError => TemplateError::Undefined(message()),
+        ErrorKind::OutOfFuel => TemplateError::OutOfFuel,
+        ErrorKind::WriteFailure => TemplateError::OutputTooLong,
+        _ => TemplateError::Failed(message()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
