@@ -1,6 +1,6 @@
 //! What follows from an input. Effects tell; the rows in the state promise.
 
-use crate::{CommandId, Origin, RunId, TimerId};
+use crate::{CommandId, Origin, Purpose, RunId, TimerId};
 use gable_devices::{EntityId, Publish, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,7 @@ pub enum Effect {
     TimerSet {
         timer_id: TimerId,
         deadline: Timestamp,
+        reason: TimerReason,
     },
     TimerFired {
         timer_id: TimerId,
@@ -91,6 +92,30 @@ pub enum Refusal {
     AlreadyHeard,
     /// The input can not be right; the text says why.
     Invalid(String),
+}
+
+/// What a timer is for, as far as a reader of the timeline wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimerReason {
+    TriggerFor { automation: String },
+    RunDelay { run_id: RunId },
+    CommandExpiry { command_id: CommandId },
+    OffDelay { entity_id: EntityId },
+    ExpireAfter { entity_id: EntityId },
+}
+
+impl From<&Purpose> for TimerReason {
+    fn from(purpose: &Purpose) -> TimerReason {
+        match purpose {
+            Purpose::TriggerFor(trigger) => {
+                TimerReason::TriggerFor { automation: trigger.key.automation.clone() }
+            }
+            Purpose::RunDelay(run_id) => TimerReason::RunDelay { run_id: *run_id },
+            Purpose::CommandExpiry(command_id) => TimerReason::CommandExpiry { command_id: *command_id },
+            Purpose::OffDelay(entity_id) => TimerReason::OffDelay { entity_id: entity_id.clone() },
+            Purpose::ExpireAfter(entity_id) => TimerReason::ExpireAfter { entity_id: entity_id.clone() },
+        }
+    }
 }
 
 /// How a run ended.

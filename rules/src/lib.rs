@@ -22,7 +22,7 @@ mod takeover;
 mod timer;
 
 pub use cache::{Cache, Counters, Policy, PolicyError};
-pub use effect::{Effect, Ended, Refusal};
+pub use effect::{Effect, Ended, Refusal, TimerReason};
 pub use entity::EntityState;
 pub use home::{Problem, Report, Severity, check};
 pub use ids::{CommandId, Id, IdError, LogIndex, NodeId, RunId, TimerId};
