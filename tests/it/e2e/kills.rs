@@ -1,0 +1,251 @@
+//! `kill -9` of every node in turn and of all at once, under a steady load.
+//!
+//! What must hold: every event that a broker acknowledged is in every node's history exactly once
+//! and in the same order, every command was published at least once, and no timer was lost, early
+//! or doubled.
+
+use gable_tests::cluster::{Brokers, Cluster};
+use gable_tests::load::{Heard, Publisher};
+use gable_tests::node::{Node, PATIENCE};
+use gable_tests::{broker, has_peer, wait};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+const HOME: &str = r#"
+mqtt:
+  - binary_sensor:
+      name: Front door
+      default_entity_id: binary_sensor.front_door
+      state_topic: zigbee2mqtt/front_door
+      value_template: "{{ value_json.contact }}"
+      payload_on: false
+      payload_off: true
+      device_class: door
+
+automation:
+  - id: echo
+    mode: parallel
+    max: 1000
+    triggers:
+      - trigger: mqtt
+        topic: load/+
+    actions:
+      - action: mqtt.publish
+        data:
+          topic: echo
+          payload: "{{ trigger.payload_json.id }}"
+  - id: door_left_open
+    triggers:
+      - trigger: state
+        entity_id: binary_sensor.front_door
+        to: "on"
+        for: "00:00:03"
+    actions:
+      - action: mqtt.publish
+        data: { topic: timer/for, payload: fired }
+  - id: wait_and_tell
+    triggers:
+      - trigger: mqtt
+        topic: timer/start
+    actions:
+      - delay: 3
+      - action: mqtt.publish
+        data: { topic: timer/delay, payload: fired }
+"#;
+
+/// A cluster under load, and the record of what it answered.
+struct Trial {
+    cluster: Cluster,
+    publishers: Vec<Publisher>,
+    echoes: Heard,
+    timers: Heard,
+}
+
+impl Trial {
+    fn start(kind: Brokers) -> Trial {
+        let cluster = Cluster::start(3, kind, HOME);
+        let brokers: Vec<_> = cluster.brokers.iter().map(|broker| broker.address).collect();
+        let ids = Arc::new(AtomicU64::new(1));
+        let echoes = Heard::start(&brokers, "echo");
+        let timers = Heard::start(&brokers, "timer/+");
+        let publishers = brokers
+            .iter()
+            .enumerate()
+            .map(|(n, broker)| {
+                Publisher::start(*broker, &format!("load/{n}"), ids.clone(), Duration::from_millis(5))
+            })
+            .collect();
+        Trial { cluster, publishers, echoes, timers }
+    }
+
+    /// Ends the load, lets everything settle, and checks what must hold.
+    #[track_caller]
+    fn finish(self) {
+        let Trial { cluster, publishers, echoes, timers: _ } = self;
+        let acknowledged: Vec<u64> = publishers.into_iter().flat_map(Publisher::stop).collect();
+        assert!(acknowledged.len() > 100, "the load was too small to mean something: {}", acknowledged.len());
+
+        wait::until("every acknowledged event in the history", Duration::from_secs(60), || {
+            let committed = ids_in(&cluster.nodes[0].history()?);
+            let missing: Vec<_> = acknowledged.iter().filter(|id| !committed.contains_key(id)).collect();
+            missing.is_empty().then_some(()).ok_or_else(|| format!("{} missing: {missing:?}", missing.len()))
+        });
+        let committed = ids_in(&cluster.equal_history());
+        let doubled: Vec<_> = committed.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(doubled.is_empty(), "committed more than once: {doubled:?}");
+
+        wait::until("every command", PATIENCE, || {
+            let published = echoes.payloads("echo");
+            let missing: Vec<_> =
+                committed.keys().filter(|id| !published.contains_key(&id.to_string())).collect();
+            missing.is_empty().then_some(()).ok_or_else(|| format!("{} missing: {missing:?}", missing.len()))
+        });
+    }
+}
+
+/// How often each id is in a history.
+fn ids_in(history: &[Json]) -> BTreeMap<u64, u32> {
+    let mut counts = BTreeMap::new();
+    let load = history
+        .iter()
+        .filter(|event| event["topic"].as_str().is_some_and(|topic| topic.starts_with("load/")));
+    for id in load.filter_map(|event| event["payload"]["id"].as_u64()) {
+        *counts.entry(id).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// Waits until a node that was started again takes part.
+#[track_caller]
+fn rejoin(node: &mut Node) {
+    node.start();
+    node.wait_until_ready();
+}
+
+#[test]
+fn killing_each_node_in_turn_loses_nothing() {
+    if !has_peer("mosquitto") {
+        return;
+    }
+    let mut trial = Trial::start(Brokers::MosquittoEach);
+    let leader = trial.cluster.leader();
+    let survivor = trial.cluster.follower();
+
+    eprintln!("phase: both timers run, then the leader (node {}) dies", leader + 1);
+    let mqtt = trial.cluster.mqtt()[survivor];
+    let started = Instant::now();
+    broker::publish(mqtt, "zigbee2mqtt/front_door", r#"{"contact":false,"linkquality":90}"#);
+    broker::publish(mqtt, "timer/start", "go");
+    wait::until("both timers to be rows", PATIENCE, || {
+        let status = trial.cluster.nodes[survivor].get("/api/status")?;
+        (status["timers"].as_u64() >= Some(2)).then_some(()).ok_or_else(|| status.to_string())
+    });
+    trial.cluster.nodes[leader].kill();
+    for topic in ["timer/for", "timer/delay"] {
+        let fired = wait::until(topic, PATIENCE, || {
+            trial.timers.first(topic, "fired").ok_or_else(|| trial.cluster.nodes[survivor].log_end())
+        });
+        assert!(fired - started >= Duration::from_secs(3), "{topic} came early: {:?}", fired - started);
+    }
+    rejoin(&mut trial.cluster.nodes[leader]);
+
+    eprintln!("phase: each follower dies and comes back");
+    for _ in 0..2 {
+        let follower = trial.cluster.follower();
+        trial.cluster.nodes[follower].kill();
+        let others: Vec<&Node> = trial.cluster.nodes.iter().filter(|node| node.is_running()).collect();
+        let before = others[0].get("/api/status").expect("a survivor answers")["applied_index"].as_u64();
+        wait::until("progress without the follower", PATIENCE, || {
+            let now = others[0].get("/api/status")?["applied_index"].as_u64();
+            (now > before.map(|index| index + 50))
+                .then_some(())
+                .ok_or_else(|| format!("{before:?} -> {now:?}"))
+        });
+        rejoin(&mut trial.cluster.nodes[follower]);
+    }
+
+    for timer in ["timer/for", "timer/delay"] {
+        let fired = timers_fired(&trial.cluster.nodes[survivor]);
+        assert_eq!(fired, 2, "each of the two timers fires once ({timer})");
+    }
+    trial.finish();
+}
+
+/// How many timers of the automations fired, by the history's effects.
+fn timers_fired(node: &Node) -> usize {
+    let mut fired = 0;
+    let mut after = "0".to_owned();
+    loop {
+        let page =
+            node.get(&format!("/api/history?kind=all&after={after}&limit=1000")).expect("history answers");
+        let rows = page["events"].as_array().cloned().unwrap_or_default();
+        if rows.is_empty() {
+            return fired;
+        }
+        fired += rows.iter().filter(|row| row.to_string().contains("timer_fired")).count();
+        after = page["next"].as_str().map_or_else(|| page["next"].to_string(), str::to_owned);
+    }
+}
+
+#[test]
+fn killing_all_nodes_at_once_loses_nothing() {
+    if !has_peer("mosquitto") {
+        return;
+    }
+    let mut trial = Trial::start(Brokers::MosquittoEach);
+    let node = &trial.cluster.nodes[0];
+    let committed: Vec<u64> = (0..50)
+        .map(|n| {
+            let payload = format!("{{\"n\":{n}}}");
+            node.publish("load/api", &payload).expect("the API answers after commit");
+            n
+        })
+        .collect();
+    for node in &mut trial.cluster.nodes {
+        node.kill();
+    }
+    trial.cluster.start_all();
+    let history = trial.cluster.equal_history();
+    for n in committed {
+        let count =
+            history.iter().filter(|event| event["topic"] == "load/api" && event["payload"]["n"] == n).count();
+        assert_eq!(count, 1, "event {n} was committed and must be there once");
+    }
+    trial.finish();
+}
+
+#[test]
+fn a_planned_stop_hands_leadership_over() {
+    if !has_peer("mosquitto") {
+        return;
+    }
+    let mut trial = Trial::start(Brokers::MosquittoEach);
+    let leader = trial.cluster.leader();
+    trial.cluster.nodes[leader].terminate();
+    let next = trial.cluster.leader();
+    assert_ne!(next, leader);
+    rejoin(&mut trial.cluster.nodes[leader]);
+    trial.finish();
+}
+
+#[test]
+fn a_shared_broker_survives_the_owner_of_its_topics() {
+    if !has_peer("mosquitto") {
+        return;
+    }
+    let mut trial = Trial::start(Brokers::MosquittoShared);
+    for n in 0..3 {
+        trial.cluster.nodes[n].kill();
+        let survivor = &trial.cluster.nodes[(n + 1) % 3];
+        wait::until("the survivors to see it", PATIENCE, || {
+            let down = survivor.get("/api/status")?["peers"].as_array().cloned().unwrap_or_default();
+            let seen = down.iter().any(|peer| peer["id"] == n + 1 && peer["up"] == false);
+            seen.then_some(()).ok_or_else(|| format!("{down:?}"))
+        });
+        rejoin(&mut trial.cluster.nodes[n]);
+    }
+    trial.finish();
+}

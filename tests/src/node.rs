@@ -1,0 +1,196 @@
+//! A real node: the program `gable run` with its own folder, ports and log file.
+
+use crate::{ports, programs, wait};
+use serde_json::Value as Json;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a node may take to become ready or to show what was committed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a node listens, chosen before it starts and kept over its restarts.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub peer: SocketAddr,
+    pub http: SocketAddr,
+    /// The broker that the node uses: its own embedded one, or a Mosquitto.
+    pub mqtt: SocketAddr,
+}
+
+/// One node of a cluster.
+pub struct Node {
+    pub id: u64,
+    pub addresses: Addresses,
+    pub folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Chooses addresses; `mqtt` is the broker to attach to, or none for an embedded one.
+    pub fn new(id: u64, mqtt: Option<SocketAddr>) -> Node {
+        let mqtt = mqtt.unwrap_or_else(ports::free);
+        let addresses = Addresses { peer: ports::free(), http: ports::free(), mqtt };
+        Node { id, addresses, folder: TempDir::new().expect("a temporary folder can be made"), child: None }
+    }
+
+    /// The settings file, which the caller writes before the first start.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("gable.toml")
+    }
+
+    /// The home's file.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home.yaml")
+    }
+
+    /// Starts the process; it is ready when [`Node::wait_until_ready`] says so.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "node {} runs already", self.id);
+        self.child = Some(run(&self.config(), &self.log_file()));
+    }
+
+    /// Kills the process hard, as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks the process to stop (SIGTERM) and waits until it has.
+    #[track_caller]
+    pub fn terminate(&mut self) {
+        let mut child = self.child.take().expect("the node runs");
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "node {} could not be asked to stop", self.id);
+        wait::until("the node to stop after SIGTERM", Duration::from_secs(10), || match child.try_wait() {
+            Ok(Some(status)) if status.success() => Ok(()),
+            Ok(Some(status)) => panic!("node {} ended with {status}\n{}", self.id, self.log_end()),
+            Ok(None) => Err("it still runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+
+    /// Waits for a process that ends by itself, and returns its code and log.
+    #[track_caller]
+    pub fn wait_until_ended(&mut self) -> (Option<i32>, String) {
+        let mut child = self.child.take().expect("the node was started");
+        let status = wait::until("the node to end", PATIENCE, || match child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it still runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+        (status.code(), self.log_end())
+    }
+
+    /// Whether the process was started and not killed.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The resident memory of the process in bytes.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let child = self.child.as_ref()?;
+        let text = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kilobytes * 1024)
+    }
+
+    /// Asks the node over HTTP; an error names the status or the failure.
+    pub fn get(&self, path: &str) -> Result<Json, String> {
+        http("GET", self.addresses.http, path, None)
+    }
+
+    /// Commits a message through this node's HTTP API; `Ok` means committed.
+    pub fn publish(&self, topic: &str, payload: &str) -> Result<Json, String> {
+        let body = serde_json::json!({ "topic": topic, "payload": payload });
+        http("POST", self.addresses.http, "/api/publish", Some(&body))
+    }
+
+    /// Waits until the node takes part: it has recovered and knows a leader.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        let what = format!("node {} to be ready", self.id);
+        wait::until(&what, PATIENCE, || {
+            self.get("/api/ready").map(drop).map_err(|why| format!("{why}\n{}", self.log_end()))
+        });
+    }
+
+    /// The state of one entity, as Home Assistant's REST API would show it.
+    pub fn state(&self, entity_id: &str) -> Result<String, String> {
+        let json = self.get(&format!("/api/states/{entity_id}"))?;
+        json["state"].as_str().map(str::to_owned).ok_or_else(|| format!("no state in {json}"))
+    }
+
+    /// Every committed message that the node's history holds, oldest first.
+    pub fn history(&self) -> Result<Vec<Json>, String> {
+        let mut events = Vec::new();
+        let mut after = String::from("0");
+        loop {
+            let page = self.get(&format!("/api/history?after={after}&limit=1000"))?;
+            let found = page["events"].as_array().ok_or_else(|| format!("no events in {page}"))?;
+            if found.is_empty() {
+                return Ok(events);
+            }
+            events.extend(found.iter().cloned());
+            after = page["next"].as_str().map_or_else(|| page["next"].to_string(), str::to_owned);
+        }
+    }
+
+    /// The last lines that the node logged.
+    pub fn log_end(&self) -> String {
+        let text = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let start = lines.len().saturating_sub(25);
+        format!("--- log of node {}\n{}\n---", self.id, lines[start..].join("\n"))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("gable.log")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn run(config: &Path, log: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log).expect("the log file can be written");
+    let output = log.try_clone().expect("a file handle can be doubled");
+    Command::new(programs().join("gable"))
+        .arg("run")
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(output))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("the program `gable` is built before the tests run: cargo build -p gable")
+}
+
+fn http(method: &str, address: SocketAddr, path: &str, body: Option<&Json>) -> Result<Json, String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let url = format!("http://{address}{path}");
+    let answer = match (method, body) {
+        ("POST", Some(body)) => agent.post(&url).send_json(body),
+        _ => agent.get(&url).call(),
+    };
+    let mut answer = answer.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    if !status.is_success() {
+        return Err(format!("{method} {path}: {status} {text}"));
+    }
+    serde_json::from_str(&text).map_err(|error| format!("{method} {path}: {error} in {text}"))
+}
