@@ -14,7 +14,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind};
 use path::Segment;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -108,6 +108,25 @@ impl Template {
     /// The template's own text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The names that it takes from outside: variables, and functions that it calls.
+    pub fn names(&self) -> BTreeSet<String> {
+        match &*self.form {
+            Form::Paths(segments) => {
+                let roots = segments.iter().filter_map(|segment| match segment {
+                    Segment::Text(_) => None,
+                    Segment::Path(root, _) => Some(root.clone()),
+                });
+                roots.collect()
+            }
+            Form::Jinja(environment) => {
+                let template = environment.get_template(NAME);
+                template
+                    .map(|template| template.undeclared_variables(false).into_iter().collect())
+                    .unwrap_or_default()
+            }
+        }
     }
 
     /// Renders, without white space at both ends, as Home Assistant does.
