@@ -6,9 +6,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to stdout")]
 
 mod client;
+mod events;
 mod failure;
 mod palette;
 mod status;
+mod timeline;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -46,12 +48,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Status(status::Args),
+    Events(events::Args),
 }
 
 /// Does what the command line says and tells how it went.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Status(args) => on_runtime(status::run(args)),
+        Command::Events(args) => on_runtime(events::run(args)),
     };
     match result {
         Ok(code) => code,

@@ -121,7 +121,7 @@ fn table(answers: &[Value], palette: Palette) -> String {
             continue;
         }
         let node = |value: &Value| value.as_u64().map_or("-".to_owned(), |id| format!("n{id}"));
-        let mqtt = if answer["mqtt"]["connected"] == true { "up" } else { "down" };
+        let mqtt = if answer["mqtt"]["link_up"] == true { "up" } else { "down" };
         rows.push([
             node(&answer["node"]),
             text(&answer["role"]),
@@ -184,7 +184,7 @@ mod tests {
     fn nodes_stand_side_by_side_and_a_silent_one_is_told() {
         let answers = [
             json!({ "url": "a:1", "node": 1, "role": "leader", "term": 3, "leader": 1, "applied_index": 1042,
-                "state_hash": "9f3a", "mqtt": { "connected": true }, "outbox": 0, "timers": 2, "runs": 1,
+                "state_hash": "9f3a", "mqtt": { "link_up": true }, "outbox": 0, "timers": 2, "runs": 1,
                 "problems": 1, "ready": true }),
             json!({ "url": "b:1", "error": "no answer from b:1", "hint": "" }),
         ];
