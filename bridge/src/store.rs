@@ -10,6 +10,7 @@ mod database;
 mod disk;
 mod error;
 mod log;
+pub mod lossy;
 mod metrics;
 mod queue;
 mod recover;

@@ -38,11 +38,15 @@ impl Store {
     /// earlier one is gone.
     ///
     /// A snapshot older than the current one is dropped: one that was being built while a newer one
-    /// arrived from the leader must not come after it.
+    /// arrived from the leader must not come after it. So is the current one itself, which openraft
+    /// installs again at each start.
     pub async fn save_snapshot(&self, meta: &SnapshotMeta, bytes: &[u8]) -> Result<(), Error> {
         let mut current = self.snapshot().lock().await;
-        let newer = |record: &Record| record.meta.last_log_id > meta.last_log_id;
-        if current.record.as_ref().is_some_and(newer) {
+        let sha256: [u8; 32] = Sha256::digest(bytes).into();
+        let is_past = |record: &Record| {
+            record.meta.last_log_id > meta.last_log_id || (record.meta == *meta && record.sha256 == sha256)
+        };
+        if current.record.as_ref().is_some_and(is_past) {
             return Ok(());
         }
         let snapshot = current.next;
@@ -57,13 +61,8 @@ impl Store {
             self.write(Change::SnapshotChunks { snapshot, first, chunks }).await?;
             first += count;
         }
-        let record = Record {
-            snapshot,
-            meta: meta.clone(),
-            chunks: first,
-            bytes: bytes.len() as u64,
-            sha256: Sha256::digest(bytes).into(),
-        };
+        let record =
+            Record { snapshot, meta: meta.clone(), chunks: first, bytes: bytes.len() as u64, sha256 };
         self.write(Change::SnapshotCurrent(Box::new(record.clone()))).await?;
         current.record = Some(record);
         Ok(())
