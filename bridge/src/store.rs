@@ -9,6 +9,7 @@
 mod database;
 mod disk;
 mod error;
+pub mod history;
 mod log;
 pub mod lossy;
 mod metrics;
