@@ -27,8 +27,9 @@ pub enum Expectation {
     /// By one of these states.
     State(Vec<String>),
     /// By an attribute that comes within `tolerance` of this number (a device that counts in
-    /// another scale rounds), or equals it if it is no number.
-    Attribute { name: String, value: Data, tolerance: u32 },
+    /// another scale rounds), or equals it if it is no number, while the state is one of `states`
+    /// (any, if that is empty).
+    Attribute { name: String, value: Data, tolerance: u32, states: Vec<String> },
 }
 
 impl Expectation {
@@ -37,7 +38,10 @@ impl Expectation {
         match self {
             Expectation::None => false,
             Expectation::State(states) => states.contains(&value.state),
-            Expectation::Attribute { name, value: expected, tolerance } => {
+            Expectation::Attribute { states, .. } if !states.is_empty() && !states.contains(&value.state) => {
+                false
+            }
+            Expectation::Attribute { name, value: expected, tolerance, .. } => {
                 let Some(found) = value.attributes.get(name) else { return false };
                 match (found.to_number(), expected.to_number()) {
                     (Some(found), Some(expected)) => (found - expected).abs() <= f64::from(*tolerance),

@@ -12,15 +12,17 @@ mod encoded;
 mod entity;
 mod entity_id;
 mod event;
+mod platform;
 mod template;
 mod time;
+pub mod topic;
 mod value;
 pub mod yaml;
 
 pub use command::{Command, Publish, QoS};
 pub use data::Data;
 pub use encoded::{EncodeError, Encoded, Expectation};
-pub use entity::{DecodeError, Entities, Entity};
+pub use entity::{DecodeError, Entities, Entity, Fault, slugify};
 pub use entity_id::{EntityId, EntityIdError};
 pub use event::{Event, Report};
 pub use template::{Context, Template, TemplateError, is_template};

@@ -79,19 +79,21 @@ impl<'n> Fields<'n> {
         self.entries.iter().any(|(name, _)| name.text == key)
     }
 
-    /// Adds a problem.
+    /// Adds a problem, once: two readers of one key see the same mistake.
     pub fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Adds a problem that points at the whole mapping.
     pub fn fail(&mut self, message: impl Into<String>) {
-        self.problems.push(self.node.problem(&self.path, message));
+        self.report(self.node.problem(&self.path, message));
     }
 
     /// Takes the value out of a result, or its problem in.
     pub fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.problems.push(problem)).ok()
+        result.map_err(|problem| self.report(problem)).ok()
     }
 
     /// Reads the value of `key` by `read`, which gets the node and the way to it.

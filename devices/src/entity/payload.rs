@@ -1,0 +1,58 @@
+//! One message's payload, decoded once for all entities that listen to its topic.
+
+use super::Fault;
+use crate::{Context, Data, Template, TemplateError};
+use std::cell::OnceCell;
+
+/// A payload and the forms of it that someone asked for.
+pub(crate) struct Payload<'p> {
+    bytes: &'p [u8],
+    text: OnceCell<Option<&'p str>>,
+    context: OnceCell<Context>,
+}
+
+impl<'p> Payload<'p> {
+    pub(crate) fn new(bytes: &'p [u8]) -> Payload<'p> {
+        Payload { bytes, text: OnceCell::new(), context: OnceCell::new() }
+    }
+
+    /// The payload as text.
+    pub(crate) fn text(&self) -> Result<&'p str, Fault> {
+        self.text.get_or_init(|| std::str::from_utf8(self.bytes).ok()).ok_or(Fault::NotText)
+    }
+
+    /// The payload as JSON.
+    pub(crate) fn json(&self) -> Result<&Data, Fault> {
+        self.context()?.variables().get("value_json").ok_or(Fault::NotJson)
+    }
+
+    /// What a value template makes of the payload, or the payload itself; none if the message says
+    /// nothing here: a partial update without the template's key, or an empty text.
+    pub(crate) fn render(&self, template: Option<&Template>) -> Result<Option<String>, Fault> {
+        let text = self.text()?;
+        let rendered = match template {
+            None => text.to_owned(),
+            Some(template) => match template.render(self.context()?) {
+                Ok(rendered) => rendered,
+                Err(TemplateError::Undefined(_)) if text.trim().is_empty() || self.json().is_ok() => {
+                    return Ok(None);
+                }
+                Err(TemplateError::Undefined(_)) => return Err(Fault::NotJson),
+                Err(error) => return Err(Fault::Template(error)),
+            },
+        };
+        Ok(Some(rendered).filter(|rendered| !rendered.trim().is_empty()))
+    }
+
+    /// Home Assistant's `value` and, if the payload is JSON, `value_json`.
+    fn context(&self) -> Result<&Context, Fault> {
+        let text = self.text()?;
+        Ok(self.context.get_or_init(|| {
+            let mut context = Context::new([("value", Data::from(text))]);
+            if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
+                context.set("value_json", json.into());
+            }
+            context
+        }))
+    }
+}

@@ -1,0 +1,129 @@
+//! The three spellings of an `mqtt:` section, and the entities in it.
+
+use super::{Common, Domain, Entity, Platform};
+use crate::EntityId;
+use crate::yaml::{Fields, Key, Node, Problem, join};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Entities under the names that Home Assistant has and this project does not decode.
+const OTHER_PLATFORMS: [&str; 23] = [
+    "alarm_control_panel",
+    "button",
+    "camera",
+    "climate",
+    "date",
+    "device_automation",
+    "device_tracker",
+    "event",
+    "fan",
+    "humidifier",
+    "image",
+    "lawn_mower",
+    "notify",
+    "number",
+    "scene",
+    "select",
+    "siren",
+    "tag",
+    "text",
+    "time",
+    "update",
+    "vacuum",
+    "valve",
+];
+
+/// Reads what stands under `mqtt:` in each file.
+pub(super) fn read<'n>(
+    sections: impl IntoIterator<Item = &'n Node>,
+) -> (BTreeMap<EntityId, Entity>, Vec<Problem>) {
+    let mut reading = Reading::default();
+    for section in sections {
+        let is_list = section.as_list().is_some();
+        for (n, item) in section.list_or_single().iter().enumerate() {
+            let path = if is_list { format!("mqtt[{n}]") } else { "mqtt".to_owned() };
+            match item.expect_map(&path) {
+                Ok(entries) => entries.iter().for_each(|(key, node)| reading.platform(&path, key, node)),
+                Err(problem) => reading.problems.push(problem),
+            }
+        }
+    }
+    (reading.entities, reading.problems)
+}
+
+#[derive(Default)]
+struct Reading {
+    entities: BTreeMap<EntityId, Entity>,
+    unique_ids: BTreeSet<(Domain, String)>,
+    /// The number that the next entity which wishes for a taken id tries first.
+    next_number: BTreeMap<EntityId, usize>,
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    /// Reads what stands under a platform's name: one declaration or a list of them.
+    fn platform(&mut self, path: &str, key: &Key, node: &Node) {
+        let Some(domain) = Domain::from_name(&key.text) else {
+            let message = if OTHER_PLATFORMS.contains(&key.text.as_str()) {
+                format!("entities of the kind `{}` are not supported", key.text)
+            } else {
+                format!("`{}` is no kind of entity", key.text)
+            };
+            let names = Domain::ALL.iter().map(|domain| domain.name());
+            let location = Some(key.location.clone());
+            let problem = Problem { location, path: path.to_owned(), message, hint: None };
+            return self.problems.push(problem.meant(&key.text, names));
+        };
+        let path = join(path, &key.text);
+        let is_list = node.as_list().is_some();
+        for (n, declaration) in node.list_or_single().iter().enumerate() {
+            let path = if is_list { format!("{path}[{n}]") } else { path.clone() };
+            match Fields::new(declaration, path) {
+                Ok(fields) => self.declaration(domain, fields),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+    }
+
+    fn declaration(&mut self, domain: Domain, mut fields: Fields<'_>) {
+        let common = Common::read(domain, &mut fields);
+        let platform = Platform::read(domain, &mut fields);
+        if let Some(unique_id) = common.as_ref().and_then(|common| common.unique_id.clone())
+            && self.unique_ids.contains(&(domain, unique_id.clone()))
+        {
+            fields.fail(format!("the unique_id `{unique_id}` is taken by another {}", domain.name()));
+        }
+        let path = fields.path().to_owned();
+        let problems = fields.finish();
+        if let (Some(common), Some(platform)) = (common, platform)
+            && problems.is_empty()
+        {
+            if let Some(unique_id) = &common.unique_id {
+                self.unique_ids.insert((domain, unique_id.clone()));
+            }
+            match self.free_id(&common.wanted_id) {
+                Some(id) => {
+                    self.entities.insert(id.clone(), Entity { id, common, platform });
+                }
+                None => self
+                    .problems
+                    .push(Problem::new(path, format!("no id like `{}` is free", common.wanted_id))),
+            }
+        }
+        self.problems.extend(problems);
+    }
+
+    /// The id wished for, or the first free one of `..._2`, `..._3`, as Home Assistant numbers them.
+    fn free_id(&mut self, wanted: &EntityId) -> Option<EntityId> {
+        if !self.entities.contains_key(wanted) {
+            return Some(wanted.clone());
+        }
+        let next = self.next_number.entry(wanted.clone()).or_insert(2);
+        loop {
+            let id: EntityId = format!("{wanted}_{next}").parse().ok()?;
+            *next += 1;
+            if !self.entities.contains_key(&id) {
+                return Some(id);
+            }
+        }
+    }
+}

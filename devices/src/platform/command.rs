@@ -1,0 +1,181 @@
+//! The way out: a command topic, and one service call with its data.
+
+use super::source::{read_template, read_topic};
+use crate::yaml::{Fields, did_you_mean};
+use crate::{
+    Context, Data, EncodeError, Encoded, EntityId, Expectation, Publish, QoS, Report, Template, Value,
+};
+use std::collections::BTreeMap;
+
+/// A service call on one entity.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'c> {
+    pub(crate) entity_id: &'c EntityId,
+    pub(crate) name: &'c str,
+    pub(crate) service: &'c str,
+    pub(crate) data: &'c BTreeMap<String, Data>,
+    pub(crate) current: Option<&'c Value>,
+}
+
+/// Where and how an entity is told something.
+#[derive(Clone, Debug)]
+pub(super) struct CommandTopic {
+    topic: String,
+    qos: QoS,
+    retain: bool,
+    template: Option<Template>,
+}
+
+impl CommandTopic {
+    /// Reads a topic, its template, and the declaration's `qos` and `retain`.
+    pub(super) fn read(
+        fields: &mut Fields<'_>,
+        topic_key: &'static str,
+        template_key: &'static str,
+    ) -> Option<CommandTopic> {
+        let template = read_template(fields, template_key);
+        let retain = fields.boolean("retain").unwrap_or(false);
+        let qos = read_qos(fields);
+        read_topic(fields, topic_key).map(|topic| CommandTopic { topic, qos, retain, template })
+    }
+
+    /// The message that carries `value`, through the template if there is one.
+    pub(super) fn publish(&self, call: &Call<'_>, value: Data) -> Result<Publish, EncodeError> {
+        self.publish_with(call, value, [])
+    }
+
+    /// The same with further variables for the template.
+    pub(super) fn publish_with<const N: usize>(
+        &self,
+        call: &Call<'_>,
+        value: Data,
+        variables: [(&str, Data); N],
+    ) -> Result<Publish, EncodeError> {
+        let payload = match &self.template {
+            None => match value {
+                Data::Text(text) => text,
+                other => other.to_json().to_string(),
+            },
+            Some(template) => {
+                let mut context = Context::new(variables);
+                context.set("value", value);
+                context.set("entity_id", call.entity_id.as_str().into());
+                context.set("name", call.name.into());
+                let rendered = template.render(&context);
+                rendered
+                    .map_err(|source| EncodeError::Template { entity_id: call.entity_id.clone(), source })?
+            }
+        };
+        Ok(Publish {
+            topic: self.topic.clone(),
+            payload: payload.into_bytes(),
+            qos: self.qos,
+            retain: self.retain,
+        })
+    }
+}
+
+fn read_qos(fields: &mut Fields<'_>) -> QoS {
+    match fields.integer("qos") {
+        None | Some(0) => QoS::AtMostOnce,
+        Some(1) => QoS::AtLeastOnce,
+        Some(2) => QoS::ExactlyOnce,
+        Some(other) => {
+            fields.fail(format!("`qos: {other}` is not 0, 1 or 2"));
+            QoS::AtMostOnce
+        }
+    }
+}
+
+impl Call<'_> {
+    /// What the entity last reported, if it is one of `states`.
+    pub(super) fn is_now(&self, states: &[&str]) -> bool {
+        self.current.is_some_and(|current| states.contains(&current.state.as_str()))
+    }
+
+    /// A number of the call's data, also one in a text (a rendered template).
+    pub(super) fn number(&self, key: &str) -> Result<Option<f64>, EncodeError> {
+        match self.data.get(key) {
+            None | Some(Data::Null) => Ok(None),
+            Some(data) => match data.to_number().filter(|number| number.is_finite()) {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.data_error(key, "is not a number")),
+            },
+        }
+    }
+
+    /// A number within bounds.
+    pub(super) fn number_between(
+        &self,
+        key: &str,
+        least: f64,
+        most: f64,
+    ) -> Result<Option<f64>, EncodeError> {
+        let number = self.number(key)?;
+        if number.is_some_and(|number| !(least..=most).contains(&number)) {
+            return Err(self.data_error(key, &format!("is not between {least} and {most}")));
+        }
+        Ok(number)
+    }
+
+    /// Refuses data that the service does not know.
+    pub(super) fn check_data(&self, known: &[&str]) -> Result<(), EncodeError> {
+        match self.data.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(key) => Err(self.data_error(
+                key,
+                &match did_you_mean(key, known.iter().copied()) {
+                    Some(hint) => format!("is unknown (did you mean `{hint}`?)"),
+                    None => "is unknown".to_owned(),
+                },
+            )),
+        }
+    }
+
+    pub(super) fn data_error(&self, key: &str, problem: &str) -> EncodeError {
+        EncodeError::Data {
+            entity_id: self.entity_id.clone(),
+            service: self.service.to_owned(),
+            key: key.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    pub(super) fn unsupported(&self, key: &'static str) -> EncodeError {
+        EncodeError::Unsupported { entity_id: self.entity_id.clone(), service: self.service.to_owned(), key }
+    }
+
+    pub(super) fn unknown(&self) -> EncodeError {
+        EncodeError::UnknownService {
+            entity_id: self.entity_id.clone(),
+            service: self.service.to_owned(),
+            hint: None,
+        }
+    }
+}
+
+/// How an entity's state follows its commands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Feedback {
+    /// It has a topic on which it reports.
+    pub(super) is_heard: bool,
+    /// It is taken to be as commanded at once.
+    pub(super) is_optimistic: bool,
+}
+
+impl Feedback {
+    /// Reads `optimistic`; without a way to hear the entity there is no other way.
+    pub(super) fn read(fields: &mut Fields<'_>, is_heard: bool) -> Feedback {
+        let is_optimistic = fields.boolean("optimistic").unwrap_or(false) || !is_heard;
+        Feedback { is_heard, is_optimistic }
+    }
+
+    /// A command that brings the entity into `state`, confirmed by it or by one of `underway`.
+    pub(super) fn to_state(self, publishes: Vec<Publish>, state: &str, underway: &[&str]) -> Encoded {
+        let states = std::iter::once(&state).chain(underway).map(|state| (*state).to_owned()).collect();
+        let expect = if self.is_heard { Expectation::State(states) } else { Expectation::None };
+        let update = Report::Update { state: Some(state.to_owned()), attributes: BTreeMap::new() };
+        let assume = self.is_optimistic.then_some(update);
+        Encoded { publishes, property: "state", expect, assume, repeatable: true }
+    }
+}

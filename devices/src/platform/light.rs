@@ -1,0 +1,201 @@
+//! `light`: on or off, and how bright, in the two schemas that devices mostly speak.
+
+mod json;
+mod topics;
+
+use super::command::Call;
+use super::{Role, Update};
+use crate::entity::{Fault, Payload};
+use crate::yaml::Fields;
+use crate::{Data, EncodeError, Encoded, Expectation, Report};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Light {
+    /// `schema: basic`, the default: a topic for each property.
+    Topics(topics::TopicLight),
+    /// `schema: json`: one object for all.
+    Json(json::JsonLight),
+}
+
+#[derive(Clone, Copy)]
+enum Schema {
+    Basic,
+    Json,
+    Template,
+}
+
+/// Brightness as Home Assistant counts it: 1 to 255.
+const FULL: f64 = 255.0;
+
+/// How far a reported brightness may be from the one commanded: a device that counts to 100 or 254
+/// rounds twice.
+const BRIGHTNESS_TOLERANCE: u32 = 3;
+
+/// What `turn_on` takes. Colours are known and left out where a light has no use for them, as Home
+/// Assistant does.
+const DATA: [&str; 18] = [
+    "brightness",
+    "brightness_pct",
+    "brightness_step",
+    "brightness_step_pct",
+    "color_name",
+    "color_temp",
+    "color_temp_kelvin",
+    "effect",
+    "flash",
+    "hs_color",
+    "kelvin",
+    "profile",
+    "rgb_color",
+    "rgbw_color",
+    "rgbww_color",
+    "transition",
+    "white",
+    "xy_color",
+];
+
+/// What a call asks of a light.
+struct Wish {
+    brightness: Option<f64>,
+    transition: Option<f64>,
+    mireds: Option<i64>,
+    effect: Option<String>,
+}
+
+impl Light {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Light> {
+        let schemas = [
+            ("basic", Schema::Basic),
+            ("default", Schema::Basic),
+            ("json", Schema::Json),
+            ("template", Schema::Template),
+        ];
+        match fields.choice("schema", &schemas).unwrap_or(Schema::Basic) {
+            Schema::Basic => topics::TopicLight::read(fields).map(Light::Topics),
+            Schema::Json => json::JsonLight::read(fields).map(Light::Json),
+            Schema::Template => {
+                fields.fail("`schema: template` is not supported; `json` and `basic` are");
+                None
+            }
+        }
+    }
+
+    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+        match self {
+            Light::Topics(light) => light.sources(),
+            Light::Json(light) => light.sources(),
+        }
+    }
+
+    pub(super) fn decode(&self, role: Role, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
+        match self {
+            Light::Topics(light) => light.decode(role, payload, update),
+            Light::Json(light) => light.decode(payload, update),
+        }
+    }
+
+    pub(super) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+        let wish = Wish::read(call)?;
+        let is_on = match call.service {
+            "turn_on" => true,
+            "turn_off" => false,
+            _ => !call.is_now(&["on"]),
+        };
+        // Brightness zero is how a slider says off.
+        let is_on = is_on && wish.brightness != Some(0.0);
+        match (self, is_on) {
+            (Light::Topics(light), true) => light.encode_on(call, &wish),
+            (Light::Topics(light), false) => light.encode_off(call),
+            (Light::Json(light), true) => light.encode_on(call, &wish),
+            (Light::Json(light), false) => light.encode_off(call, &wish),
+        }
+    }
+
+    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+        let (modes, feedback) = match self {
+            Light::Topics(light) => (light.color_modes(), light.feedback()),
+            Light::Json(light) => (light.color_modes(), light.feedback()),
+        };
+        let modes = modes.into_iter().map(|mode| Data::Text(mode.to_owned())).collect();
+        attributes.insert("supported_color_modes".to_owned(), Data::List(modes));
+        super::add_assumed(feedback.is_optimistic, attributes);
+    }
+}
+
+impl Wish {
+    fn read(call: &Call<'_>) -> Result<Wish, EncodeError> {
+        call.check_data(&DATA)?;
+        let mireds = match call.number("color_temp")? {
+            Some(mireds) => Some(mireds),
+            None => match call.number("color_temp_kelvin")? {
+                Some(kelvin) => Some(kelvin),
+                None => call.number("kelvin")?,
+            }
+            .map(|kelvin| 1_000_000.0 / kelvin.max(1.0)),
+        };
+        Ok(Wish {
+            brightness: read_brightness(call)?,
+            transition: call.number("transition")?.map(|seconds| seconds.clamp(0.0, 6553.0)),
+            mireds: mireds.map(|mireds| mireds.trunc() as i64),
+            effect: call.data.get("effect").and_then(Data::as_text).map(str::to_owned),
+        })
+    }
+}
+
+/// The brightness asked for, absolute or as a step from the present one. Python rounds halves to
+/// even, and so does this.
+fn read_brightness(call: &Call<'_>) -> Result<Option<f64>, EncodeError> {
+    let absolute = call.number("brightness")?.map(f64::trunc);
+    let percent = call.number_between("brightness_pct", 0.0, 100.0)?;
+    let step = call.number("brightness_step")?.map(|step| step.trunc().clamp(-FULL, FULL));
+    let step_percent = call.number("brightness_step_pct")?.map(|step| step.clamp(-100.0, 100.0));
+    let of_percent = |percent: f64| (percent / 100.0 * FULL).round_ties_even();
+    let brightness = match (absolute, percent, step.or(step_percent.map(of_percent))) {
+        (Some(brightness), ..) => brightness,
+        (None, Some(percent), _) => of_percent(percent),
+        (None, None, Some(step)) => current_brightness(call).unwrap_or(0.0) + step,
+        (None, None, None) => return Ok(None),
+    };
+    Ok(Some(brightness.clamp(0.0, FULL)))
+}
+
+fn current_brightness(call: &Call<'_>) -> Option<f64> {
+    let current = call.current.filter(|current| current.state == "on")?;
+    current.attributes.get("brightness").and_then(Data::to_number)
+}
+
+/// From the device's scale to 255; zero is no brightness but a way to say off, and says nothing.
+fn from_scale(brightness: f64, scale: f64) -> Option<Data> {
+    let full = (brightness / scale * FULL).round_ties_even().min(FULL);
+    (brightness > 0.0 && full.is_finite()).then(|| Data::Int(full as i64))
+}
+
+/// From 255 to the device's scale, and never down to zero.
+fn to_scale(brightness: f64, scale: f64) -> i64 {
+    (brightness / FULL * scale).round_ties_even().min(scale).max(1.0) as i64
+}
+
+fn read_scale(fields: &mut Fields<'_>) -> f64 {
+    let scale = fields.number("brightness_scale").unwrap_or(FULL);
+    if scale < 1.0 {
+        fields.fail("`brightness_scale` is less than 1");
+    }
+    scale.max(1.0)
+}
+
+/// Makes the brightness part of what confirms `encoded` and of what is assumed.
+fn expect_brightness(encoded: &mut Encoded, brightness: f64, is_heard: bool) {
+    let value = Data::Int(brightness as i64);
+    if let (true, Expectation::State(states)) = (is_heard, &encoded.expect) {
+        encoded.expect = Expectation::Attribute {
+            name: "brightness".to_owned(),
+            value: value.clone(),
+            tolerance: BRIGHTNESS_TOLERANCE,
+            states: states.clone(),
+        };
+    }
+    if let Some(Report::Update { attributes, .. }) = &mut encoded.assume {
+        attributes.insert("brightness".to_owned(), value);
+    }
+}
