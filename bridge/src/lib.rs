@@ -2,6 +2,8 @@
 
 pub mod calendar;
 pub mod cli;
+pub mod clock;
 pub mod raft;
 pub mod telemetry;
 pub mod store;
+mod timers;

@@ -1,3 +1,37 @@
 //! Replication: openraft, its transport, and the handle through which the rest meets the log.
+//!
+//! [`Replica`] is the one thing others use. Below it, `proposer` brings inputs to the leader,
+//! openraft orders and commits them over `network` and `server`, and `state_machine` applies them
+//! to the home. openraft's own types stay in here and in `store`.
 
+mod bootstrap;
+mod compaction;
+mod core;
+mod frame;
+mod handshake;
+mod home;
+mod link;
+mod liveness;
+mod network;
+mod peers;
+mod proposer;
+mod replica;
+mod rpc;
+mod server;
+mod settings;
+mod snapshot_transfer;
+mod socket;
+mod state_machine;
+mod status;
 pub mod types;
+mod window;
+
+pub use self::core::ReadError;
+pub use home::Applied;
+pub use proposer::{INPUT_BYTES_MAX, ProposeError};
+pub use replica::{Error, Replica};
+pub use settings::{
+    Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, SettingsError, Timing,
+};
+pub use status::{PeerStatus, Role, Status};
+pub use window::{Committed, Settled};

@@ -1,0 +1,111 @@
+//! The first start of a cluster: who founds it, and who only waits to be found.
+
+use super::core::Core;
+use super::types::Peer;
+use openraft::error::{InitializeError, RaftError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// How long a node asks its peers before it founds the cluster without the silent ones.
+const ASKING_LIMIT: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Makes an empty node a member: it founds the cluster unless a peer belongs to one already.
+///
+/// All nodes found the same cluster, with the same first entry, so it does no harm when several do.
+/// A node whose disk was emptied must not: its peers have a cluster, and its leader will refill it.
+pub(super) async fn run(core: Core, members: BTreeMap<u64, Peer>, is_empty: bool) {
+    if !is_empty {
+        notice_moved_peers(&core, &members);
+        return;
+    }
+    let asked = timeout(ASKING_LIMIT, ask_all(&core)).await;
+    match asked {
+        Ok(true) => {
+            warn!(node = %core.node, "this node is empty but its cluster exists: waiting for the leader to fill it");
+            return refill(&core).await;
+        }
+        Ok(false) => {}
+        // Without a majority nothing is decided, so founding alone is safe.
+        Err(_) => {
+            debug!(node = %core.node, "not every peer answered; founding the cluster with those that will")
+        }
+    }
+    core.ballot.open();
+    let names = members.keys().copied().collect::<Vec<_>>();
+    match core.raft.initialize(members).await {
+        Ok(()) => {
+            info!(node = %core.node, cluster = core.peers.identity.cluster, members = ?names, "founded the cluster")
+        }
+        // A peer was quicker, and its leader has written to this node's log already.
+        Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+        Err(error) => warn!(node = %core.node, error = %error, "can not found the cluster"),
+    }
+}
+
+/// Waits until this node holds everything that the cluster had committed after it was emptied, and
+/// lets it vote then.
+async fn refill(core: &Core) {
+    core.raft.runtime_config().elect(false);
+    let index = loop {
+        match core.read_index().await {
+            Ok(index) => break index,
+            Err(error) => debug!(node = %core.node, error = %error, "no leader to be refilled from yet"),
+        }
+        sleep(PAUSE).await;
+    };
+    if core.home.applied().wait_for(|applied| *applied >= index).await.is_ok() {
+        core.ballot.open();
+        core.raft.runtime_config().elect(true);
+        info!(node = %core.node, log_index = %index, "this node is refilled and votes again");
+    }
+}
+
+/// Asks all peers until each has answered. Returns whether one of them has a cluster.
+async fn ask_all(core: &Core) -> bool {
+    let mut silent: Vec<_> = core.peers.others().collect();
+    loop {
+        let mut still_silent = Vec::new();
+        for node in silent {
+            match core.peers.introduce(node).await {
+                // A peer that was founded a moment ago has the same first entry as this node.
+                Ok(introduction) if introduction.last_log_index > 0 => return true,
+                Ok(_) => {}
+                Err(_) => still_silent.push(node),
+            }
+        }
+        silent = still_silent;
+        if silent.is_empty() {
+            return false;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Tells when the settings reach a peer elsewhere than the log says: the settings win.
+fn notice_moved_peers(core: &Core, members: &BTreeMap<u64, Peer>) {
+    use openraft::async_runtime::watch::WatchReceiver;
+    let membership = core.raft.metrics().borrow_watched().membership_config.clone();
+    for (node, logged) in membership.nodes() {
+        match members.get(node) {
+            Some(peer) if peer != logged => {
+                info!(
+                    node,
+                    logged = logged.address,
+                    dialled = peer.address,
+                    "a peer moved: dialling the address in the settings"
+                );
+            }
+            Some(_) => {}
+            None => warn!(
+                node,
+                "a member of the cluster is not among the peers in the settings: it can not be reached"
+            ),
+        }
+    }
+    for node in members.keys().filter(|node| membership.membership().get_node(node).is_none()) {
+        warn!(node, "a peer in the settings is no member of the cluster");
+    }
+}
