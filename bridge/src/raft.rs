@@ -13,8 +13,10 @@ mod home;
 mod link;
 mod liveness;
 mod network;
+mod offload;
 mod peers;
 mod proposer;
+mod refill;
 mod replica;
 mod rpc;
 mod server;
@@ -31,7 +33,7 @@ pub use home::Applied;
 pub use proposer::{INPUT_BYTES_MAX, ProposeError};
 pub use replica::{Error, Replica};
 pub use settings::{
-    Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, SettingsError, Timing,
+    Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, RuleCache, SettingsError, Timing,
 };
 pub use status::{PeerStatus, Role, Status};
 pub use window::{Committed, Settled};

@@ -7,6 +7,7 @@ use super::state_machine::StateMachine;
 use super::types::{Batch, TypeConfig};
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::store::history::History;
 use gable_devices::Timestamp;
 use gable_rules::{LogIndex, NodeId};
 use openraft::ReadPolicy;
@@ -27,6 +28,7 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) home: Arc<Home>,
     pub(super) store: Store,
+    pub(super) history: History,
     pub(super) ballot: Arc<Ballot>,
 }
 

@@ -1,5 +1,6 @@
 //! The applied state and everything that hangs on it: readers, listeners, waiters.
 
+use super::settings::RuleCache;
 use super::types::{Batch, Outcome};
 use super::window::Window;
 use crate::clock::Clock;
@@ -28,6 +29,10 @@ impl Applied {
         self.batch.inputs().iter().zip(self.effects.iter().map(Vec::as_slice))
     }
 
+    pub(super) fn effects(&self) -> &[Vec<Effect>] {
+        &self.effects
+    }
+
     pub(super) fn batch(&self) -> &Batch {
         &self.batch
     }
@@ -36,19 +41,25 @@ impl Applied {
 /// The home as of the last applied entry.
 #[derive(Debug)]
 pub(super) struct Home {
+    cache: RuleCache,
     state: RwLock<State>,
     applied: watch::Sender<LogIndex>,
     listeners: broadcast::Sender<Arc<Applied>>,
+    restored: watch::Sender<LogIndex>,
     pub(super) window: Arc<Window>,
     pub(super) clock: Clock,
 }
 
 impl Home {
-    pub(super) fn new(state: State, window: Arc<Window>, clock: Clock) -> Home {
+    pub(super) fn new(cache: RuleCache, window: Arc<Window>, clock: Clock) -> Home {
+        let mut state = State::new();
+        state.set_cache(cache.policy, cache.capacity);
         Home {
+            cache,
             state: RwLock::new(state),
             applied: watch::Sender::new(LogIndex::default()),
             listeners: broadcast::Sender::new(LISTENERS_LAG_MAX),
+            restored: watch::Sender::new(LogIndex::default()),
             window,
             clock,
         }
@@ -65,6 +76,11 @@ impl Home {
 
     pub(super) fn applied_index(&self) -> LogIndex {
         *self.applied.borrow()
+    }
+
+    /// Tells when the state was taken over from a snapshot.
+    pub(super) fn restored(&self) -> watch::Receiver<LogIndex> {
+        self.restored.subscribe()
     }
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Applied>> {
@@ -96,7 +112,8 @@ impl Home {
     }
 
     /// Replaces the state by a snapshot's.
-    pub(super) fn install(&self, index: LogIndex, state: State) {
+    pub(super) fn install(&self, index: LogIndex, mut state: State) {
+        state.set_cache(self.cache.policy, self.cache.capacity);
         let seen = state.last_origin(self.window.node());
         let now = state.now();
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
@@ -105,6 +122,7 @@ impl Home {
             self.window.settle_by_snapshot(index, origin.boot, origin.sequence);
         }
         self.applied.send_replace(index);
+        self.restored.send_replace(index);
     }
 
     fn meet_stamps(&self, batch: &Batch) {

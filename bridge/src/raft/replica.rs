@@ -13,9 +13,10 @@ use super::state_machine::{Growth, StateMachine};
 use super::status::{PeerStatus, Role, Status};
 use super::types::{LogId, Peer, TypeConfig};
 use super::window::{Committed, Window};
-use super::{bootstrap, compaction};
+use super::{bootstrap, compaction, refill};
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::store::history::History;
 use crate::timers;
 use gable_devices::Timestamp;
 use gable_rules::{InputKind, LogIndex, NodeId, State};
@@ -67,15 +68,17 @@ struct Inner {
     listen: SocketAddr,
     leading: watch::Receiver<bool>,
     fatal: watch::Receiver<Option<Arc<str>>>,
+    history_complete: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<Task>>,
 }
 
 impl Replica {
-    /// Starts to replicate. `store` is this node's, and was opened for the same node and cluster.
+    /// Starts to replicate. `store` and `history` are this node's, opened for the same node and
+    /// cluster.
     ///
     /// It returns before the cluster has a leader; `propose` waits for one.
-    pub async fn start(settings: ReplicaSettings, store: Store) -> Result<Replica, Error> {
+    pub async fn start(settings: ReplicaSettings, store: Store, history: History) -> Result<Replica, Error> {
         settings.check()?;
         check_owner(&settings, &store)?;
         let timing = fitting(&settings);
@@ -84,10 +87,10 @@ impl Replica {
             .map_err(|source| Error::Listen { address: settings.listen, source })?;
         let clock = Clock::new();
         let window = Arc::new(Window::new(settings.node, store.boot()));
-        let home = Arc::new(Home::new(State::new(), window.clone(), clock.clone()));
+        let home = Arc::new(Home::new(settings.cache, window.clone(), clock.clone()));
         let growth = Arc::new(Growth::default());
         let peers = Arc::new(Peers::new(&settings, &timing, clock.clone()));
-        let machine = StateMachine::new(home.clone(), store.clone(), growth.clone());
+        let machine = StateMachine::new(home.clone(), store.clone(), history.clone(), growth.clone());
         let config = config_for(&settings, &timing)?;
         let factory = Factory { peers: peers.clone() };
         let raft = Raft::build(settings.node.0, Arc::new(config), factory, store.log(), machine)
@@ -96,7 +99,7 @@ impl Replica {
         let log = store.log().get_log_state().await.map_err(|error| Error::Recovery(error.to_string()))?;
         let is_empty = log.last_log_id.is_none();
         let ballot = Arc::new(Ballot::new(!is_empty));
-        let core = Core { node: settings.node, raft, peers, clock, home, store, ballot };
+        let core = Core { node: settings.node, raft, peers, clock, home, store, history, ballot };
         Ok(Replica::run(core, &settings, timing, growth, listener, is_empty))
     }
 
@@ -113,6 +116,7 @@ impl Replica {
         let (stop, stopped) = watch::channel(false);
         let (lead, leading) = watch::channel(false);
         let (fail, fatal) = watch::channel(None);
+        let (complete, history_complete) = watch::channel(true);
         let members =
             settings.peers.iter().map(|(node, address)| (node.0, Peer { address: address.clone() }));
         let liveness = Liveness {
@@ -136,10 +140,11 @@ impl Replica {
             socket::spawn(proposer.run(queue)),
             socket::spawn(liveness.run()),
             socket::spawn(compaction::run(core.clone(), settings.compaction, growth)),
+            socket::spawn(refill::run(core.clone(), complete)),
             socket::spawn(bootstrap::run(core.clone(), members.collect(), is_empty)),
         ];
         let tasks = Mutex::new(tasks);
-        let inner = Inner { core, entrance, timing, leading, fatal, stop, tasks, listen };
+        let inner = Inner { core, entrance, timing, leading, fatal, history_complete, stop, tasks, listen };
         let replica = Replica(Arc::new(inner));
         let timers = socket::spawn(timers::run(replica.clone()));
         replica.tasks().push(timers);
@@ -296,7 +301,12 @@ impl Replica {
     /// Whether every committed entry is in this node's history, or some are still fetched from a
     /// peer.
     pub fn history_complete(&self) -> bool {
-        true
+        *self.0.history_complete.borrow()
+    }
+
+    /// Returns the history of this node.
+    pub fn history(&self) -> &History {
+        &self.0.core.history
     }
 
     /// Takes a snapshot of the state now, rather than when it is due.
@@ -439,15 +449,13 @@ async fn watch_role(core: Core, lead: watch::Sender<bool>) {
 
 /// Tells when the store or openraft's core stops although nobody asked for it.
 async fn watch_death(core: Core, stopped: watch::Receiver<bool>, fail: watch::Sender<Option<Arc<str>>>) {
-    let mut store = core.store.fatal();
+    let (mut store, mut history) = (core.store.fatal(), core.history.fatal());
     let mut servers = core.raft.server_metrics();
     let reason: Arc<str> = loop {
         tokio::select! {
             biased;
-            failed = store.wait_for(Option::is_some) => match failed {
-                Ok(reason) => break reason.clone().unwrap_or_else(|| "the store stopped".into()),
-                Err(_) => return,
-            },
+            reason = failure(&mut store) => break reason,
+            reason = failure(&mut history) => break reason,
             changed = servers.changed() => if changed.is_err() {
                 let state = core.raft.metrics().borrow_watched().running_state.clone();
                 break match state {
@@ -460,6 +468,16 @@ async fn watch_death(core: Core, stopped: watch::Receiver<bool>, fail: watch::Se
     if !*stopped.borrow() {
         tracing::error!(node = %core.node, reason = %reason, "this node can not go on");
         fail.send_replace(Some(reason));
+    }
+}
+
+/// Waits for the reason why a database stopped.
+async fn failure(database: &mut watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
+    let reason = database.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+    match reason {
+        Some(reason) => reason,
+        // The core keeps the database, and with it the sender, alive.
+        None => std::future::pending().await,
     }
 }
 

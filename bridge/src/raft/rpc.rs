@@ -3,6 +3,7 @@
 //! The variants' order is the wire format: new ones are added at the end.
 
 use super::types::{Batch, SnapshotMeta, TypeConfig, Vote};
+use crate::store::history::Chunk;
 use gable_devices::Timestamp;
 use gable_rules::{Hlc, Input, LogIndex, NodeId};
 use openraft::raft::{
@@ -54,11 +55,8 @@ pub(super) enum Request<I = Batch> {
         inputs: I,
     },
     ReadIndex,
-    /// History rows after `after`, up to and including `until`.
-    History {
-        after: LogIndex,
-        until: LogIndex,
-    },
+    /// History rows of the entries from `from` to `until`, both included.
+    History { from: LogIndex, until: LogIndex },
 }
 
 /// A request as it arrives.
@@ -76,7 +74,7 @@ pub(super) enum Response {
     ReadIndex(LogIndex),
     /// Whoever was asked does not lead; perhaps it knows who does.
     NotLeader(Option<NodeId>),
-    History(HistoryPage),
+    History(Chunk),
     /// The node could not do it; the text says why.
     Failed(String),
 }
@@ -96,14 +94,6 @@ pub(super) struct Introduction {
     pub(super) leader: Option<NodeId>,
     /// The end of its log. The entry at 0 founds the cluster, and is the same on every node.
     pub(super) last_log_index: u64,
-}
-
-/// Some rows of a node's history, opaque to the transport.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct HistoryPage {
-    pub(super) rows: Vec<Vec<u8>>,
-    /// Every row up to here is included.
-    pub(super) through: LogIndex,
 }
 
 /// The head of a snapshot transfer.

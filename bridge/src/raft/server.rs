@@ -3,7 +3,8 @@
 use super::core::Core;
 use super::frame::{self, BYTES_MAX, Frame, FrameError, Kind};
 use super::handshake::{self, HandshakeError};
-use super::rpc::{Arrived, HistoryPage, Introduction, Numbered, Purpose, Request, Response};
+use super::rpc::{Arrived, Introduction, Numbered, Purpose, Request, Response};
+use super::offload::blocking;
 use super::snapshot_transfer;
 use super::socket::{self, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 use super::types::Batch;
@@ -37,8 +38,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(120);
 /// Answers are gathered into one write up to this size.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// The most history rows in one answer.
-const HISTORY_ROWS_MAX: usize = 1_000;
+/// Answers with history hold about so many bytes.
+const HISTORY_BYTES_MAX: usize = 1 << 20;
 
 /// The peer listener of a node.
 pub(super) struct Server {
@@ -251,7 +252,7 @@ async fn answer(core: &Core, from: NodeId, request: Arrived) -> Response {
             propose(core, Batch::new(inputs)).await
         }
         Request::ReadIndex => read_index(core).await,
-        Request::History { after, until } => history(core, after, until),
+        Request::History { from, until } => history(core, from, until).await,
     }
 }
 
@@ -286,9 +287,13 @@ async fn read_index(core: &Core) -> Response {
     }
 }
 
-fn history(core: &Core, after: LogIndex, until: LogIndex) -> Response {
-    let _ = (core, after, until, HISTORY_ROWS_MAX);
-    Response::History(HistoryPage::default())
+async fn history(core: &Core, from: LogIndex, until: LogIndex) -> Response {
+    let history = core.history.clone();
+    match blocking(move || history.rows_between(from, until, HISTORY_BYTES_MAX)).await {
+        Ok(Ok(chunk)) => Response::History(chunk),
+        Ok(Err(error)) => failed(error),
+        Err(error) => failed(error),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> Response {

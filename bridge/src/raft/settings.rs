@@ -1,6 +1,6 @@
 //! What a replica has to know before it starts, and the timing that follows from its disk.
 
-use gable_rules::NodeId;
+use gable_rules::{NodeId, Policy};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,6 +28,14 @@ pub struct ReplicaSettings {
     pub fsync_p99: Duration,
     pub compaction: Compaction,
     pub batching: Batching,
+    pub cache: RuleCache,
+}
+
+/// How the rules' cache is kept. It changes speed only, so each node may have its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleCache {
+    pub policy: Policy,
+    pub capacity: usize,
 }
 
 /// The secret that all nodes of a cluster share.
@@ -112,6 +120,7 @@ impl ReplicaSettings {
             fsync_p99: Duration::ZERO,
             compaction: Compaction::default(),
             batching: Batching::default(),
+            cache: RuleCache::default(),
         }
     }
 
@@ -207,6 +216,12 @@ impl Default for Timing {
 impl Default for Compaction {
     fn default() -> Compaction {
         Compaction { entries: 10_000, bytes: 64 << 20, age: Duration::from_secs(600), keep: 10_000 }
+    }
+}
+
+impl Default for RuleCache {
+    fn default() -> RuleCache {
+        RuleCache { policy: Policy::Lru, capacity: 1_024 }
     }
 }
 

@@ -6,7 +6,9 @@
 use super::home::Home;
 use super::snapshot_transfer::SnapshotBytes;
 use super::types::{Batch, LogId, Outcomes, SnapshotMeta, TypeConfig};
+use super::offload::blocking;
 use crate::store::Store;
+use crate::store::history::History;
 use futures_util::{Stream, TryStreamExt};
 use gable_rules::{LogIndex, State};
 use openraft::alias::{SnapshotOf, StoredMembershipOf};
@@ -26,6 +28,7 @@ type Snapshot = SnapshotOf<TypeConfig, SnapshotBytes>;
 pub(super) struct StateMachine {
     home: Arc<Home>,
     store: Store,
+    history: History,
     last_applied: Option<LogId>,
     membership: Membership,
     grown: Arc<Growth>,
@@ -49,8 +52,8 @@ impl Growth {
 }
 
 impl StateMachine {
-    pub(super) fn new(home: Arc<Home>, store: Store, grown: Arc<Growth>) -> StateMachine {
-        StateMachine { home, store, last_applied: None, membership: Membership::default(), grown }
+    pub(super) fn new(home: Arc<Home>, store: Store, history: History, grown: Arc<Growth>) -> StateMachine {
+        StateMachine { home, store, history, last_applied: None, membership: Membership::default(), grown }
     }
 
     async fn apply_one(&mut self, (entry, responder): EntryResponder<TypeConfig>) -> Result<(), io::Error> {
@@ -83,6 +86,7 @@ impl StateMachine {
             catch_unwind(AssertUnwindSafe(|| self.home.apply(index, batch))).map_err(|panic| {
                 io::Error::other(format!("applying entry {index} panicked: {}", text_of(&*panic)))
             })?;
+        self.history.record(index, applied.batch().inputs(), applied.effects()).await?;
         self.home.announce(applied, &outcomes);
         Ok(Outcomes(outcomes))
     }
@@ -109,7 +113,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn get_snapshot_builder(&mut self) -> Builder {
         let state = self.home.read(State::clone);
         let meta = SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() };
-        Builder { state: Some(state), meta, store: self.store.clone() }
+        Builder { state: Some(state), meta, store: self.store.clone(), history: self.history.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, bytes: SnapshotBytes) -> Result<(), io::Error> {
@@ -127,6 +131,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let index = LogIndex(meta.last_log_id.map_or(0, |log_id| log_id.index()));
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
+        self.history.restored(index).await?;
         self.home.install(index, state);
         info!(log_index = %index, bytes = bytes.len(), "took over a snapshot");
         Ok(())
@@ -145,6 +150,7 @@ pub(super) struct Builder {
     state: Option<State>,
     meta: SnapshotMeta,
     store: Store,
+    history: History,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -153,22 +159,13 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let state = self.state.take().ok_or_else(|| io::Error::other("a snapshot is built only once"))?;
         let index = self.meta.last_log_id.map_or(0, |log_id| log_id.index());
+        // The log before the snapshot may be purged, and history could not be rebuilt from it.
+        self.history.flush_through(LogIndex(index)).await?;
         let bytes = Arc::new(blocking(move || state.snapshot()).await?);
         self.store.save_snapshot(&self.meta, &bytes).await?;
         info!(log_index = index, bytes = bytes.len(), "saved a snapshot");
         Ok(Snapshot { meta: self.meta.clone(), snapshot: bytes })
     }
-}
-
-/// Runs what keeps a processor busy beside the asynchronous tasks; in a simulation, in place.
-#[cfg(not(feature = "simulation"))]
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
-}
-
-#[cfg(feature = "simulation")]
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
-    Ok(work())
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
