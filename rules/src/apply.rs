@@ -1,8 +1,11 @@
 //! The one way into the state: an input in, its effects out.
 
+use crate::home::Home;
 use crate::nodes::Node;
 use crate::seen::Taken;
-use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, State};
+use crate::work::{Happening, Work};
+use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes, topic};
+use std::sync::Arc;
 
 impl State {
     /// Applies one committed input and returns what follows from it.
@@ -10,53 +13,84 @@ impl State {
     /// Every replica runs this, perhaps a day late, and all must end with the same bytes: so it
     /// reads no clock, draws no random number and does no I/O. Several inputs may come with one
     /// `index`, in their order in the entry.
+    ///
+    /// A refused input leaves the home alone; its number and its time count all the same.
     pub fn apply(&mut self, index: LogIndex, input: &Input) -> Vec<Effect> {
-        let rows = self.rows_mut();
+        let rows = &mut self.rows;
         if index > rows.index {
             (rows.index, rows.minted) = (index, 0);
         }
         // A new leader's clock may lag; time must not.
         rows.now = rows.now.max(input.at);
-        let node = input.origin.node;
-        match rows.seen.take(input.origin) {
+        let taken = match rows.seen.take(input.origin) {
             Err(refusal) => return vec![Effect::Refused(refusal)],
-            Ok(Taken::Next) => {}
-            // A node that started again has no link until it says so.
-            Ok(Taken::FirstOfBoot) => {
-                rows.nodes.entry(node).and_modify(|node| node.link = false);
-            }
+            Ok(taken) => taken,
+        };
+        let former = match &input.kind {
+            InputKind::Configure(sources) => Some(self.replace_home(sources)),
+            _ => None,
+        };
+        let home = Arc::clone(&self.home);
+        let mut work = Work::new(&mut self.rows, &home, &mut self.routes);
+        let node = input.origin.node;
+        if taken == Taken::FirstOfBoot {
+            work.on_boot(node);
         }
         match &input.kind {
-            InputKind::Message(message) => self.on_message(node, message),
-            InputKind::TimerDue(timer_id) => match self.rows().timers.get(*timer_id) {
-                Some(timer) if timer.deadline <= self.now() => {
-                    let deadline = timer.deadline;
-                    self.rows_mut().timers.remove(*timer_id);
-                    vec![Effect::TimerFired { timer_id: *timer_id, deadline }]
-                }
-                _ => vec![Effect::Refused(Refusal::Stale)],
-            },
-            InputKind::CommandSent(_) => vec![Effect::Refused(Refusal::Stale)],
-            InputKind::Configure(sources) => {
-                self.rows_mut().sources = sources.clone().into();
-                vec![Effect::Configured { entities: 0, automations: 0, broken: 0 }]
-            }
-            InputKind::Link { up } => {
-                self.rows_mut().nodes.entry(node).or_insert(Node { up: true, link: *up }).link = *up;
-                Vec::new()
-            }
-            InputKind::NodeSeen { node, up } => {
-                self.rows_mut().nodes.entry(*node).or_insert(Node { up: *up, link: false }).up = *up;
-                Vec::new()
+            InputKind::Message(message) => work.on_message(node, message),
+            InputKind::TimerDue(timer_id) => work.on_timer_due(*timer_id),
+            InputKind::CommandSent(command_id) => work.on_command_sent(*command_id),
+            InputKind::Configure(_) => work.on_configured(&former.unwrap_or_default()),
+            InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
+            InputKind::NodeSeen { node, up } => work.on_node(*node, |node| node.up = *up),
+        }
+        work.settle();
+        work.effects
+    }
+
+    /// Takes new files into force and returns the home that was.
+    fn replace_home(&mut self, sources: &[SourceFile]) -> Arc<Home> {
+        self.rows.sources = sources.into();
+        self.routes.clear();
+        std::mem::replace(&mut self.home, Arc::new(Home::compile(sources)))
+    }
+}
+
+impl<'s> Work<'s> {
+    fn on_message(&mut self, node: NodeId, message: &'s Message) {
+        if let Err(why) = topic::check_topic(&message.topic) {
+            return self.effect(Effect::Refused(Refusal::Invalid(format!("the topic is none: {why}"))));
+        }
+        let owner = nodes::owner(&self.rows.nodes, &message.topic);
+        if !self.rows.window.is_news(self.rows.now, node, owner, message) {
+            return self.effect(Effect::Refused(Refusal::AlreadyHeard));
+        }
+        self.happen(Happening::Message(message));
+        let entities = &self.rows.entities;
+        let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());
+        for decoded in self.home.entities.decode(&message.topic, &message.payload, current) {
+            match decoded {
+                Ok(event) => self.report(&event.entity_id, event.report, Some(node)),
+                Err(error) => self.notice(message.topic.as_str(), error.to_string()),
             }
         }
     }
 
-    fn on_message(&mut self, node: NodeId, message: &Message) -> Vec<Effect> {
-        let (now, owner) = (self.now(), self.owner(&message.topic));
-        if !self.rows_mut().window.is_news(now, node, owner, message) {
-            return vec![Effect::Refused(Refusal::AlreadyHeard)];
+    /// A node that started again has no link until it says so.
+    fn on_boot(&mut self, node: NodeId) {
+        if self.rows.nodes.contains_key(&node) {
+            self.on_node(node, |node| node.link = false);
         }
-        Vec::new()
+    }
+
+    fn on_node(&mut self, node_id: NodeId, change: impl FnOnce(&mut Node)) {
+        // A node that speaks for the first time is up: it just did.
+        let before = self.rows.nodes.get(&node_id).copied();
+        let mut node = before.unwrap_or(Node { up: true, link: false });
+        change(&mut node);
+        self.rows.nodes.insert(node_id, node);
+        if before != Some(node) {
+            self.effect(Effect::NodeChanged { node: node_id, up: node.up, link: node.link });
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What follows from an input. Effects tell; the rows in the state promise.
 
-use crate::{CommandId, Origin, Purpose, RunId, TimerId};
+use crate::{CommandId, NodeId, Origin, Purpose, RunId, TimerId};
 use gable_devices::{EntityId, Publish, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,18 @@ pub enum Effect {
         subject: String,
         text: String,
     },
+    /// A run waits for its turn behind an earlier one (mode `queued`).
+    RunQueued {
+        run_id: RunId,
+        automation: String,
+        trigger: String,
+    },
+    /// A node came or went, or its link to its broker did; topics may have other owners now.
+    NodeChanged {
+        node: NodeId,
+        up: bool,
+        link: bool,
+    },
 }
 
 /// Why an input was not taken.
@@ -122,7 +134,7 @@ impl From<&Purpose> for TimerReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     Finished,
-    /// A condition inside the actions was false.
+    /// A condition inside the actions was false, or `stop:` was reached.
     Stopped,
     /// Mode `restart` began a new run, or the automation was edited or removed.
     Replaced,

@@ -1,8 +1,9 @@
 //! What the home knows about one entity.
 
 use crate::{LogIndex, NodeId};
-use gable_devices::{Quality, Timestamp, Value};
+use gable_devices::{Data, Entity, Quality, Report, Timestamp, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Home Assistant's word for an entity that nothing was heard of.
 pub(crate) const UNKNOWN: &str = "unknown";
@@ -26,8 +27,8 @@ pub struct EntityState {
     pub heard_index: LogIndex,
     /// The node that heard it.
     pub heard_by: Option<NodeId>,
-    /// Whether the device said that it is away.
-    pub(crate) is_offline: bool,
+    /// What each of its availability topics said last.
+    pub(crate) availability: BTreeMap<u16, bool>,
     /// Whether `expire_after` has passed since the last message.
     pub(crate) is_expired: bool,
 }
@@ -42,17 +43,71 @@ impl EntityState {
     }
 
     /// An entity that nothing was heard of.
-    pub(crate) fn new(now: Timestamp) -> EntityState {
-        let value = Value { state: UNKNOWN.to_owned(), ..Value::default() };
-        EntityState { value, last_changed: now, last_updated: now, last_heard: now, ..EntityState::default() }
+    pub(crate) fn new(now: Timestamp, declared: &Entity) -> EntityState {
+        let value = Value { state: UNKNOWN.to_owned(), attributes: declared.static_attributes() };
+        let mut entity = EntityState {
+            value,
+            last_changed: now,
+            last_updated: now,
+            last_heard: now,
+            is_expired: declared.expire_after().is_some(),
+            ..EntityState::default()
+        };
+        entity.judge(declared);
+        entity
+    }
+
+    /// Takes over what a report says about value and availability; times are the caller's.
+    pub(crate) fn take(&mut self, declared: &Entity, report: Report) {
+        match report {
+            Report::Update { state, attributes } => {
+                if let Some(state) = state {
+                    self.value.state = state;
+                    self.is_expired = false;
+                }
+                self.value.attributes.extend(attributes);
+            }
+            Report::Unknown => {
+                self.value.state = UNKNOWN.to_owned();
+                self.is_expired = false;
+            }
+            Report::Available { source, online } => {
+                self.availability.insert(source, online);
+            }
+        }
+        self.judge(declared);
+    }
+
+    /// Takes over a declaration that was edited: what it gives, and no longer gives.
+    pub(crate) fn redeclare(&mut self, before: &BTreeMap<String, Data>, declared: &Entity) {
+        for name in before.keys() {
+            self.value.attributes.remove(name);
+        }
+        self.value.attributes.extend(declared.static_attributes());
+        self.is_expired &= declared.expire_after().is_some();
+        self.judge(declared);
+    }
+
+    /// Notes that `expire_after` has passed.
+    pub(crate) fn expire(&mut self, declared: &Entity) {
+        self.is_expired = true;
+        self.judge(declared);
     }
 
     /// Derives the quality from what is known.
-    pub(crate) fn judge(&mut self) {
+    fn judge(&mut self, declared: &Entity) {
         self.quality = match () {
-            () if self.is_offline || self.is_expired => Quality::Unavailable,
+            () if self.is_expired || !declared.is_available(&self.availability) => Quality::Unavailable,
             () if self.value.state == UNKNOWN => Quality::Unknown,
             () => Quality::Good,
         };
+    }
+
+    /// The value for whoever has to know it: none while it is not known.
+    pub(crate) fn known_value(&self) -> Option<&Value> {
+        match self.quality {
+            Quality::Good => Some(&self.value),
+            Quality::Unknown | Quality::Unavailable => None,
+        }
     }
 }

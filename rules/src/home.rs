@@ -1,7 +1,19 @@
 //! The home's files, compiled: entities, automations, and what is wrong with either.
+//!
+//! Compiling is a pure function of the files, so replicas need to agree on the files only.
 
-use gable_devices::yaml;
+mod routes;
+mod sources;
+
+use crate::SourceFile;
+use crate::automation::{Automation, Name};
+use crate::reader::{Mention, Reader};
+use gable_devices::Entities;
+use gable_devices::yaml::{self, Node, did_you_mean};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+pub(crate) use routes::{Routes, TriggerRef};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +34,152 @@ pub struct Problem {
     pub what: yaml::Problem,
 }
 
+/// What is to be said about a home's files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub entities: usize,
+    /// The automations that run.
+    pub automations: usize,
+    /// The automations that are broken.
+    pub broken: usize,
+    /// In the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+/// How many unknown entities get a hint.
+const HINTS_MAX: u32 = 50;
+
+/// Compiles the files only to say what is wrong with them.
+pub fn check(sources: &[SourceFile]) -> Report {
+    let home = Home::compile(sources);
+    Report {
+        entities: home.entities.len(),
+        automations: home.automations.len(),
+        broken: home.broken.len(),
+        problems: home.problems,
+    }
+}
+
+/// The home's files in the form in which they run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Home {
+    pub(crate) entities: Entities,
+    /// Those that are sound, in the order of the files.
+    pub(crate) automations: Vec<Automation>,
+    by_id: BTreeMap<String, usize>,
+    /// The ids given so far, broken automations included, each with the last number that was tried
+    /// behind it for another automation of that name.
+    ids: BTreeMap<String, u32>,
+    /// How many more hints may be looked for; each costs a comparison with every entity.
+    hints_left: u32,
+    /// The ids of those that are not.
+    pub(crate) broken: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) routes: Routes,
+    pub(crate) topic_filters: BTreeSet<String>,
+}
+
+impl Home {
+    /// Compiles the files. What is broken is left out and reported.
+    pub(crate) fn compile(sources: &[SourceFile]) -> Home {
+        let mut home = Home { hints_left: HINTS_MAX, ..Home::default() };
+        let sections = sources::read(sources, &mut home.problems);
+        let (entities, problems) = Entities::from_nodes(&sections.mqtt);
+        home.entities = entities;
+        home.problems.extend(problems.into_iter().map(Problem::error));
+        for (node, path) in &sections.automations {
+            home.add_automation(node, path);
+        }
+        home.routes = Routes::new(&home.automations);
+        let filters = home.entities.topic_filters().into_iter().map(str::to_owned);
+        let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
+        let filters = filters.chain(triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)));
+        home.topic_filters = crate::topic::minimal(filters.collect());
+        let place = |problem: &Problem| {
+            let location = problem.what.location.clone();
+            location
+                .map(|at| (sources.iter().position(|source| *source.name == *at.file), at.line, at.column))
+        };
+        home.problems.sort_by_cached_key(place);
+        home
+    }
+
+    /// The automation of this id, if it is sound.
+    pub(crate) fn automation(&self, id: &str) -> Option<&Automation> {
+        self.by_id.get(id).and_then(|place| self.automations.get(*place))
+    }
+
+    fn add_automation(&mut self, node: &Node, path: &str) {
+        let name = Name::read(node);
+        let (id, duplicate) = self.choose_id(node, path, &name);
+        let mut reader = Reader::default();
+        reader.problems.extend(duplicate);
+        let automation = Automation::read(&mut reader, node, path, id.clone());
+        for mention in &reader.mentions {
+            self.warn_of_stranger(&id, mention);
+        }
+        let is_sound = reader.problems.is_empty();
+        let errors = reader.problems.into_iter().map(Problem::error);
+        self.problems.extend(errors.map(|problem| Problem { automation: Some(id.clone()), ..problem }));
+        match automation.filter(|_| is_sound) {
+            Some(automation) => {
+                self.by_id.insert(id, self.automations.len());
+                self.automations.push(automation);
+            }
+            None => self.broken.push(id),
+        }
+    }
+
+    /// Chooses an id that no automation has. Two of the same `id:` are a mistake; aliases may repeat.
+    fn choose_id(&mut self, node: &Node, path: &str, name: &Name) -> (String, Option<yaml::Problem>) {
+        let wanted = name.wanted_id().unwrap_or_else(|| "automation".to_owned());
+        let Some(mut number) = self.ids.get(&wanted).copied() else {
+            self.ids.insert(wanted.clone(), 1);
+            return (wanted, None);
+        };
+        let taken = name.id.is_some().then(|| {
+            let message = format!("the id `{wanted}` is taken by an earlier automation");
+            node.get("id").unwrap_or(node).problem(&yaml::join(path, "id"), message)
+        });
+        let free = loop {
+            number += 1;
+            let id = format!("{wanted}_{number}");
+            if !self.ids.contains_key(&id) {
+                break id;
+            }
+        };
+        self.ids.insert(wanted, number);
+        self.ids.insert(free.clone(), 1);
+        (free, taken)
+    }
+
+    fn warn_of_stranger(&mut self, automation: &str, mention: &Mention) {
+        if self.entities.get(&mention.entity_id).is_some() {
+            return;
+        }
+        let hints = self.hints_left;
+        self.hints_left = hints.saturating_sub(1);
+        let known = self.entities.iter().map(|entity| entity.id().as_str()).take_while(|_| hints > 0);
+        let what = yaml::Problem {
+            location: Some(mention.location.clone()),
+            path: mention.path.clone(),
+            message: format!("there is no entity `{}`", mention.entity_id),
+            hint: did_you_mean(mention.entity_id.as_str(), known).map(str::to_owned),
+        };
+        self.problems.push(Problem {
+            severity: Severity::Warning,
+            automation: Some(automation.to_owned()),
+            what,
+        });
+    }
+}
+
+impl Problem {
+    fn error(what: yaml::Problem) -> Problem {
+        Problem { severity: Severity::Error, automation: None, what }
+    }
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -35,21 +193,4 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.severity, self.what)
     }
-}
-
-/// What is to be said about a home's files.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    pub entities: usize,
-    /// The automations that run.
-    pub automations: usize,
-    /// The automations that are broken.
-    pub broken: usize,
-    /// In the order of the files.
-    pub problems: Vec<Problem>,
-}
-
-/// Compiles the files only to say what is wrong with them.
-pub fn check(_sources: &[crate::SourceFile]) -> Report {
-    Report::default()
 }

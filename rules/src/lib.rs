@@ -4,8 +4,12 @@
 //! node runs it over the same log and reaches the same bytes; nothing here reads a clock, draws a
 //! random number or does I/O.
 
+mod action;
 mod apply;
+mod automation;
 mod cache;
+mod condition;
+mod configure;
 mod effect;
 mod entity;
 mod fnv;
@@ -14,12 +18,22 @@ mod ids;
 mod input;
 mod nodes;
 mod outbox;
+mod range;
+mod react;
+mod reader;
+mod route_cache;
 mod run;
 mod seen;
 mod snapshot;
 mod state;
 mod takeover;
+mod text;
 mod timer;
+mod topic;
+mod trigger;
+mod values;
+mod view;
+mod work;
 
 pub use cache::{Cache, Counters, Policy, PolicyError};
 pub use effect::{Effect, Ended, Refusal, TimerReason};
@@ -29,7 +43,8 @@ pub use ids::{CommandId, Id, IdError, LogIndex, NodeId, RunId, TimerId};
 pub use input::{Hlc, Input, InputKind, Message, Origin, SourceFile};
 pub use nodes::Node;
 pub use outbox::{COMMAND_DEADLINE, OUTBOX_MAX, OutboxRow, Status};
-pub use run::{Cursor, Run, Wait};
+pub use run::{ACTIONS_PER_RUN_MAX, Cursor, RUNS_MAX, Run, Wait};
 pub use snapshot::SnapshotError;
 pub use state::State;
 pub use timer::{Purpose, Timer, TriggerFor, TriggerKey};
+pub use work::{ACTIONS_PER_INPUT_MAX, CHAIN_MAX};

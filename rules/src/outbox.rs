@@ -3,10 +3,13 @@
 //! A row carries all that is needed to send it, so that a node which takes over needs nothing but
 //! the rows. Sending one twice is harmless; [`OutboxRow::repeatable`] says where it is not.
 
-use crate::{CommandId, RunId, TimerId};
-use gable_devices::{Data, EntityId, Millis, Publish, Timestamp};
+use crate::action::call::Order;
+use crate::timer::Purpose;
+use crate::work::Work;
+use crate::{CommandId, Effect, Refusal, RunId, TimerId};
+use gable_devices::{EntityId, Expectation, Millis, Publish, Quality, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a command may wait for its confirmation before it is given up.
 pub const COMMAND_DEADLINE: Millis = Millis::from_secs(30);
@@ -32,7 +35,10 @@ pub struct OutboxRow {
     /// The run that decided it.
     pub run_id: Option<RunId>,
     /// What the entity reports once it has obeyed; none where the broker's word has to do.
-    pub(crate) expect: Option<Expect>,
+    pub expect: Expectation,
+    /// Whether the entity already reports it, though no broker has said yet that it has the
+    /// command: devices may be quicker than acknowledgements.
+    pub(crate) is_met: bool,
     pub(crate) expiry: TimerId,
 }
 
@@ -45,9 +51,226 @@ pub enum Status {
     Sent,
 }
 
-/// What an entity reports once it has obeyed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Expect {
-    pub(crate) state: Option<String>,
-    pub(crate) attributes: BTreeMap<String, Data>,
+/// The rows, oldest first, and which entity has which.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outbox {
+    rows: BTreeMap<CommandId, OutboxRow>,
+    by_entity: BTreeMap<EntityId, BTreeSet<CommandId>>,
+}
+
+impl Outbox {
+    fn insert(&mut self, row: OutboxRow) {
+        if let Some(entity_id) = &row.entity_id {
+            self.by_entity.entry(entity_id.clone()).or_default().insert(row.command_id);
+        }
+        self.rows.insert(row.command_id, row);
+    }
+
+    fn remove(&mut self, command_id: CommandId) -> Option<OutboxRow> {
+        let row = self.rows.remove(&command_id)?;
+        if let Some(entity_id) = &row.entity_id
+            && let Some(ids) = self.by_entity.get_mut(entity_id)
+        {
+            ids.remove(&command_id);
+            if ids.is_empty() {
+                self.by_entity.remove(entity_id);
+            }
+        }
+        Some(row)
+    }
+
+    pub(crate) fn get(&self, command_id: CommandId) -> Option<&OutboxRow> {
+        self.rows.get(&command_id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OutboxRow> {
+        self.rows.values()
+    }
+
+    fn ids_of(&self, entity_id: &EntityId) -> Vec<CommandId> {
+        self.by_entity.get(entity_id).into_iter().flatten().copied().collect()
+    }
+}
+
+impl Serialize for Outbox {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rows.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Outbox {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Outbox, D::Error> {
+        let mut outbox = Outbox::default();
+        for row in BTreeMap::<CommandId, OutboxRow>::deserialize(deserializer)?.into_values() {
+            outbox.insert(row);
+        }
+        Ok(outbox)
+    }
+}
+
+/// A message on its way into the outbox.
+struct Draft {
+    entity_id: Option<EntityId>,
+    property: String,
+    publish: Publish,
+    expect: Expectation,
+    repeatable: bool,
+    run_id: Option<RunId>,
+}
+
+impl Work<'_> {
+    /// Promises a plain message.
+    pub(crate) fn queue_publish(&mut self, publish: Publish, run_id: Option<RunId>) {
+        self.queue(Draft {
+            entity_id: None,
+            property: String::new(),
+            publish,
+            expect: Expectation::None,
+            repeatable: true,
+            run_id,
+        });
+    }
+
+    /// Promises the commands of a service call, entity by entity. An entity that can not be told is
+    /// passed over with a notice; a call that makes no sense is an error.
+    pub(crate) fn give_order(&mut self, order: Order, run_id: RunId) -> Result<(), String> {
+        for stranger in &order.strangers {
+            self.notice(stranger.to_string(), format!("`{}` is of another domain", order.service));
+        }
+        for entity_id in &order.entity_ids {
+            self.take_action()?;
+            self.command(entity_id, &order, run_id)?;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, entity_id: &EntityId, order: &Order, run_id: RunId) -> Result<(), String> {
+        let declared = self.home.entities.get(entity_id).zip(self.rows.entities.get(entity_id));
+        let Some((declared, entity)) = declared else {
+            self.notice(entity_id.to_string(), "there is no such entity; it was not told anything");
+            return Ok(());
+        };
+        if entity.quality == Quality::Unavailable {
+            self.notice(entity_id.to_string(), "it is unavailable; it was not told anything");
+            return Ok(());
+        }
+        let encoded = declared.encode(&order.service, &order.data, entity.known_value());
+        let encoded = encoded.map_err(|error| error.to_string())?;
+        let superseded = self.in_flight(entity_id, encoded.property);
+        let last = encoded.publishes.len().saturating_sub(1);
+        for (n, publish) in encoded.publishes.into_iter().enumerate() {
+            let by = self.queue(Draft {
+                entity_id: Some(entity_id.clone()),
+                property: encoded.property.to_owned(),
+                publish,
+                // Only after the last of its messages has the entity done what it shall.
+                expect: if n == last { encoded.expect.clone() } else { Expectation::None },
+                repeatable: encoded.repeatable,
+                run_id: Some(run_id),
+            });
+            if n == 0 {
+                for command_id in &superseded {
+                    self.supersede(*command_id, by);
+                }
+            }
+        }
+        if let Some(report) = encoded.assume {
+            self.report(entity_id, report, None);
+        }
+        Ok(())
+    }
+
+    fn in_flight(&self, entity_id: &EntityId, property: &str) -> Vec<CommandId> {
+        let mut ids = self.rows.outbox.ids_of(entity_id);
+        ids.retain(|id| self.rows.outbox.get(*id).is_some_and(|row| row.property == property));
+        ids
+    }
+
+    fn queue(&mut self, draft: Draft) -> CommandId {
+        if self.rows.outbox.rows.len() >= OUTBOX_MAX
+            && let Some(oldest) = self.rows.outbox.rows.keys().next().copied()
+        {
+            let text = format!("{OUTBOX_MAX} messages wait to be sent; the oldest was given up");
+            self.notice("outbox", text);
+            self.expire_command(oldest);
+        }
+        let command_id = CommandId(self.rows.mint());
+        self.effect(Effect::CommandQueued {
+            command_id,
+            entity_id: draft.entity_id.clone(),
+            publish: draft.publish.clone(),
+            run_id: draft.run_id,
+        });
+        let deadline = self.now().after(COMMAND_DEADLINE);
+        let expiry = self.set_timer(deadline, Purpose::CommandExpiry(command_id));
+        self.rows.outbox.insert(OutboxRow {
+            command_id,
+            entity_id: draft.entity_id,
+            property: draft.property,
+            publish: draft.publish,
+            status: Status::Pending,
+            queued_at: self.rows.now,
+            deadline,
+            repeatable: draft.repeatable,
+            run_id: draft.run_id,
+            expect: draft.expect,
+            is_met: false,
+            expiry,
+        });
+        command_id
+    }
+
+    /// A broker has taken a command over.
+    pub(crate) fn on_command_sent(&mut self, command_id: CommandId) {
+        let row = self.rows.outbox.rows.get_mut(&command_id);
+        let Some(row) = row.filter(|row| row.status == Status::Pending) else {
+            return self.effect(Effect::Refused(Refusal::Stale));
+        };
+        row.status = Status::Sent;
+        let is_done = row.is_met || row.expect == Expectation::None;
+        self.effect(Effect::CommandSent { command_id });
+        if is_done {
+            self.confirm(command_id);
+        }
+    }
+
+    /// Confirms what an entity, as it now reports, shows to have obeyed.
+    pub(crate) fn confirm_by(&mut self, entity_id: &EntityId) {
+        for command_id in self.rows.outbox.ids_of(entity_id) {
+            let Some(value) = self.rows.entities.get(entity_id).and_then(|entity| entity.known_value())
+            else {
+                return;
+            };
+            let Some(row) = self.rows.outbox.rows.get_mut(&command_id) else { continue };
+            row.is_met = row.expect.is_met(value);
+            if row.is_met && row.status == Status::Sent {
+                self.confirm(command_id);
+            }
+        }
+    }
+
+    /// Gives up a command that was not confirmed in time.
+    pub(crate) fn expire_command(&mut self, command_id: CommandId) {
+        if let Some(row) = self.settle_command(command_id) {
+            self.effect(Effect::CommandExpired { command_id, entity_id: row.entity_id });
+        }
+    }
+
+    fn confirm(&mut self, command_id: CommandId) {
+        if let Some(row) = self.settle_command(command_id) {
+            self.effect(Effect::CommandConfirmed { command_id, entity_id: row.entity_id });
+        }
+    }
+
+    fn supersede(&mut self, command_id: CommandId, by: CommandId) {
+        if self.settle_command(command_id).is_some() {
+            self.effect(Effect::CommandSuperseded { command_id, by });
+        }
+    }
+
+    fn settle_command(&mut self, command_id: CommandId) -> Option<OutboxRow> {
+        let row = self.rows.outbox.remove(command_id)?;
+        self.cancel_timer(row.expiry);
+        Some(row)
+    }
 }

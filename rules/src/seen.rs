@@ -25,6 +25,11 @@ pub(crate) enum Taken {
 }
 
 impl Seen {
+    /// Returns the last input that was taken from `node`.
+    pub(crate) fn last(&self, node: NodeId) -> Option<Origin> {
+        self.last.get(&node).map(|last| Origin { node, boot: last.boot, sequence: last.sequence })
+    }
+
     /// Takes the input numbered `origin`, if it is the next of its node.
     ///
     /// Inputs of a boot that ended are duplicates, whatever their number: the node itself has

@@ -22,7 +22,7 @@ pub enum SnapshotError {
 impl State {
     /// Returns all that is replicated as bytes, the same on every node at the same index.
     pub fn snapshot(&self) -> Vec<u8> {
-        let bytes = postcard::to_extend(self.rows(), vec![VERSION]);
+        let bytes = postcard::to_extend(&self.rows, vec![VERSION]);
         bytes.expect("rows hold no type that postcard can not write, and a Vec takes any length")
     }
 

@@ -3,13 +3,15 @@
 //! This file is what others may read; [`crate::apply`] is the only place that changes it.
 
 use crate::cache::{Counters, Policy};
+use crate::home::Home;
 use crate::nodes::{self, Node};
-use crate::outbox::OutboxRow;
-use crate::run::Run;
+use crate::outbox::{Outbox, OutboxRow};
+use crate::route_cache::RouteCache;
+use crate::run::{Run, Runs};
 use crate::seen::Seen;
 use crate::takeover::Window;
-use crate::timer::{Timer, Timers};
-use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Problem, RunId, SourceFile, TimerId};
+use crate::timer::{Timer, Timers, TriggerKey};
+use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
 use gable_devices::{EntityId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +20,10 @@ use std::sync::Arc;
 /// The state of the home at one index of the log.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    rows: Rows,
-    topic_filters: BTreeSet<String>,
+    pub(crate) rows: Rows,
+    /// Compiled from `rows.sources`.
+    pub(crate) home: Arc<Home>,
+    pub(crate) routes: RouteCache,
 }
 
 /// What is replicated: all of it is in a snapshot, and nothing else is.
@@ -35,8 +39,10 @@ pub(crate) struct Rows {
     pub(crate) sources: Arc<[SourceFile]>,
     pub(crate) entities: BTreeMap<EntityId, EntityState>,
     pub(crate) timers: Timers,
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    pub(crate) outbox: BTreeMap<CommandId, OutboxRow>,
+    /// The numeric triggers that fire at the next number inside their range.
+    pub(crate) armed: BTreeSet<TriggerKey>,
+    pub(crate) runs: Runs,
+    pub(crate) outbox: Outbox,
 }
 
 impl State {
@@ -67,12 +73,12 @@ impl State {
 
     /// Returns the promised commands and publishes, oldest first.
     pub fn outbox(&self) -> impl Iterator<Item = &OutboxRow> {
-        self.rows.outbox.values()
+        self.rows.outbox.iter()
     }
 
     /// Returns the row of one command, while it is not settled.
     pub fn command(&self, command_id: CommandId) -> Option<&OutboxRow> {
-        self.rows.outbox.get(&command_id)
+        self.rows.outbox.get(command_id)
     }
 
     /// Returns the next deadline and its timer.
@@ -85,14 +91,29 @@ impl State {
         self.rows.timers.iter()
     }
 
+    /// Returns one timer, while it is not due.
+    pub fn timer(&self, timer_id: TimerId) -> Option<&Timer> {
+        self.rows.timers.get(timer_id)
+    }
+
+    /// Returns one run, while it stands still.
+    pub fn run(&self, run_id: RunId) -> Option<&Run> {
+        self.rows.runs.get(run_id)
+    }
+
     /// Returns the runs that stand still, oldest first. Between two inputs no run moves.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.rows.runs.values()
+        self.rows.runs.iter()
     }
 
     /// Returns the nodes that the log knows.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, Node)> {
         self.rows.nodes.iter().map(|(node_id, node)| (*node_id, *node))
+    }
+
+    /// Returns the last input that was taken from `node`: all its earlier ones were, too.
+    pub fn last_origin(&self, node: NodeId) -> Option<Origin> {
+        self.rows.seen.last(node)
     }
 
     /// Returns the node that proposes the messages of `topic` where all nodes hear them.
@@ -107,34 +128,28 @@ impl State {
 
     /// Returns what is wrong with them.
     pub fn problems(&self) -> &[Problem] {
-        &[]
+        &self.home.problems
     }
 
     /// Returns the topic filters that entities and automations need, none covered by another.
     pub fn topic_filters(&self) -> &BTreeSet<String> {
-        &self.topic_filters
+        &self.home.topic_filters
     }
 
     /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
     pub fn set_cache(&mut self, policy: Policy, capacity: usize) {
-        let _ = (policy, capacity);
+        self.routes = RouteCache::new(policy, capacity);
     }
 
     /// Returns how that cache did.
     pub fn cache_counters(&self) -> Counters {
-        Counters::default()
+        self.routes.counters()
     }
 
-    pub(crate) fn rows(&self) -> &Rows {
-        &self.rows
-    }
-
-    pub(crate) fn rows_mut(&mut self) -> &mut Rows {
-        &mut self.rows
-    }
-
+    /// A state of these rows; the rest follows from them.
     pub(crate) fn from_rows(rows: Rows) -> State {
-        State { rows, ..State::default() }
+        let home = Arc::new(Home::compile(&rows.sources));
+        State { rows, home, routes: RouteCache::default() }
     }
 }
 

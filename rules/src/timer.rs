@@ -1,7 +1,8 @@
 //! Promised deadlines. A timer is a row; the leader only says that its time has come.
 
-use crate::{CommandId, RunId, TimerId};
-use gable_devices::{Data, EntityId, Timestamp};
+use crate::work::Work;
+use crate::{CommandId, Effect, Refusal, RunId, TimerId, TimerReason};
+use gable_devices::{Data, EntityId, Report, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +36,7 @@ pub struct TriggerFor {
     pub(crate) held: Data,
     pub(crate) previous: Data,
     /// The `trigger` variable of the run to come.
-    pub(crate) trigger: Data,
+    pub(crate) variable: Data,
 }
 
 /// One entity of one trigger of one automation: what has memory of its own.
@@ -47,28 +48,59 @@ pub struct TriggerKey {
     pub entity_id: EntityId,
 }
 
-/// The rows, and the order in which they fall due.
+/// Of what there is one timer at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Slot {
+    Trigger(TriggerKey),
+    OffDelay(EntityId),
+    ExpireAfter(EntityId),
+}
+
+/// The rows, the order in which they fall due, and who has one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     rows: BTreeMap<TimerId, Timer>,
     by_deadline: BTreeSet<(Timestamp, TimerId)>,
+    by_slot: BTreeMap<Slot, TimerId>,
+}
+
+impl Purpose {
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Purpose::TriggerFor(row) => Some(Slot::Trigger(row.key.clone())),
+            Purpose::OffDelay(entity_id) => Some(Slot::OffDelay(entity_id.clone())),
+            Purpose::ExpireAfter(entity_id) => Some(Slot::ExpireAfter(entity_id.clone())),
+            Purpose::RunDelay(_) | Purpose::CommandExpiry(_) => None,
+        }
+    }
 }
 
 impl Timers {
-    pub(crate) fn insert(&mut self, timer_id: TimerId, timer: Timer) {
+    fn insert(&mut self, timer_id: TimerId, timer: Timer) {
         self.by_deadline.insert((timer.deadline, timer_id));
+        if let Some(slot) = timer.purpose.slot() {
+            self.by_slot.insert(slot, timer_id);
+        }
         let previous = self.rows.insert(timer_id, timer);
         assert!(previous.is_none(), "timer ids come from the log and never repeat");
     }
 
-    pub(crate) fn remove(&mut self, timer_id: TimerId) -> Option<Timer> {
+    fn remove(&mut self, timer_id: TimerId) -> Option<Timer> {
         let timer = self.rows.remove(&timer_id)?;
         self.by_deadline.remove(&(timer.deadline, timer_id));
+        if let Some(slot) = timer.purpose.slot() {
+            self.by_slot.remove(&slot);
+        }
         Some(timer)
     }
 
     pub(crate) fn get(&self, timer_id: TimerId) -> Option<&Timer> {
         self.rows.get(&timer_id)
+    }
+
+    pub(crate) fn in_slot(&self, slot: &Slot) -> Option<(TimerId, &Timer)> {
+        let timer_id = *self.by_slot.get(slot)?;
+        Some((timer_id, self.rows.get(&timer_id)?))
     }
 
     pub(crate) fn first(&self) -> Option<(Timestamp, TimerId)> {
@@ -88,8 +120,56 @@ impl Serialize for Timers {
 
 impl<'de> Deserialize<'de> for Timers {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timers, D::Error> {
-        let rows = BTreeMap::<TimerId, Timer>::deserialize(deserializer)?;
-        let by_deadline = rows.iter().map(|(timer_id, timer)| (timer.deadline, *timer_id)).collect();
-        Ok(Timers { rows, by_deadline })
+        let mut timers = Timers::default();
+        for (timer_id, timer) in BTreeMap::<TimerId, Timer>::deserialize(deserializer)? {
+            timers.insert(timer_id, timer);
+        }
+        Ok(timers)
+    }
+}
+
+impl Work<'_> {
+    /// Promises a deadline. What has a slot gives up the timer that it had.
+    pub(crate) fn set_timer(&mut self, deadline: Timestamp, purpose: Purpose) -> TimerId {
+        if let Some(slot) = purpose.slot() {
+            self.cancel_slot(&slot);
+        }
+        let timer_id = TimerId(self.rows.mint());
+        let reason = TimerReason::from(&purpose);
+        self.rows.timers.insert(timer_id, Timer { deadline, purpose });
+        self.effect(Effect::TimerSet { timer_id, deadline, reason });
+        timer_id
+    }
+
+    pub(crate) fn cancel_timer(&mut self, timer_id: TimerId) {
+        if self.rows.timers.remove(timer_id).is_some() {
+            self.effect(Effect::TimerCancelled { timer_id });
+        }
+    }
+
+    pub(crate) fn cancel_slot(&mut self, slot: &Slot) {
+        if let Some((timer_id, _)) = self.rows.timers.in_slot(slot) {
+            self.cancel_timer(timer_id);
+        }
+    }
+
+    /// The leader says that a deadline has passed. It may say so twice, or too early.
+    pub(crate) fn on_timer_due(&mut self, timer_id: TimerId) {
+        let is_due = self.rows.timers.get(timer_id).is_some_and(|timer| timer.deadline <= self.rows.now);
+        let Some(timer) = is_due.then(|| self.rows.timers.remove(timer_id)).flatten() else {
+            return self.effect(Effect::Refused(Refusal::Stale));
+        };
+        self.effect(Effect::TimerFired { timer_id, deadline: timer.deadline });
+        match timer.purpose {
+            Purpose::TriggerFor(row) => self.on_held(row),
+            Purpose::RunDelay(run_id) => self.resume(run_id),
+            Purpose::CommandExpiry(command_id) => self.expire_command(command_id),
+            Purpose::OffDelay(entity_id) => {
+                let attributes = BTreeMap::new();
+                let report = Report::Update { state: Some("off".to_owned()), attributes };
+                self.report(&entity_id, report, None);
+            }
+            Purpose::ExpireAfter(entity_id) => self.expire_entity(&entity_id),
+        }
     }
 }

@@ -1,0 +1,164 @@
+//! Actions: what a run does, one after the other. One kind, one file; this enum is the table of
+//! contents.
+
+pub(crate) mod branch;
+pub(crate) mod call;
+pub(crate) mod delay;
+pub(crate) mod publish;
+pub(crate) mod stop;
+
+use crate::Ended;
+use crate::condition::Condition;
+use crate::reader::{Reader, UnknownKind};
+use gable_devices::Millis;
+use gable_devices::yaml::{Fields, Kind, Node, did_you_mean};
+
+use branch::{Choose, If};
+use call::Call;
+use delay::Delay;
+use publish::PublishAction;
+use stop::Stop;
+
+/// Actions to be done in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sequence(pub(crate) Vec<Action>);
+
+/// One action.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Action {
+    pub(crate) is_enabled: bool,
+    pub(crate) continue_on_error: bool,
+    pub(crate) kind: ActionKind,
+}
+
+/// What an action does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ActionKind {
+    Publish(PublishAction),
+    Call(Call),
+    Delay(Delay),
+    Condition(Condition),
+    Choose(Choose),
+    If(If),
+    Sequence(Sequence),
+    Stop(Stop),
+}
+
+/// Where a run goes after an action.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    Next,
+    /// Into one of the action's branches, and then on after the action.
+    Enter(u32),
+    /// On after this span.
+    Wait(Millis),
+    /// Out of the innermost sequence: a condition in it is false.
+    Leave,
+    /// Nowhere.
+    End(Ended),
+}
+
+/// The keys that make a mapping an action of some kind. `alias` and the like belong to all.
+const KINDS: [&str; 12] = [
+    "action",
+    "service",
+    "delay",
+    "choose",
+    "if",
+    "sequence",
+    "stop",
+    "condition",
+    "and",
+    "or",
+    "not",
+    "scene",
+];
+const KINDS_NOT_YET: [&str; 9] = [
+    "event",
+    "parallel",
+    "repeat",
+    "variables",
+    "wait_for_trigger",
+    "wait_template",
+    "device_id",
+    "set_conversation_response",
+    "scene",
+];
+
+impl Sequence {
+    /// Reads a list of actions, or a single one.
+    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str) -> Sequence {
+        let is_list = node.as_list().is_some();
+        let item_path = |n: usize| if is_list { format!("{path}[{n}]") } else { path.to_owned() };
+        let items = node.list_or_single().iter().enumerate();
+        Sequence(items.filter_map(|(n, item)| Action::read(reader, item, &item_path(n))).collect())
+    }
+}
+
+impl Action {
+    fn read(reader: &mut Reader, node: &Node, path: &str) -> Option<Action> {
+        if matches!(node.kind, Kind::Text(_)) {
+            let kind = ActionKind::Condition(Condition::read(reader, node, path)?);
+            return Some(Action { is_enabled: true, continue_on_error: false, kind });
+        }
+        let mut fields = reader.fields(node, path)?;
+        let kind = read_kind(reader, &mut fields).ok()?;
+        let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        let continue_on_error = fields.boolean("continue_on_error").unwrap_or(false);
+        fields.accept(&["alias", "metadata"]);
+        reader.finish(fields);
+        Some(Action { is_enabled, continue_on_error, kind: kind? })
+    }
+
+    /// The actions behind one of its branches.
+    pub(crate) fn branch(&self, number: u32) -> Option<&Sequence> {
+        match &self.kind {
+            ActionKind::Choose(choose) => choose.branch(number),
+            ActionKind::If(action) => action.branch(number),
+            ActionKind::Sequence(sequence) => (number == 0).then_some(sequence),
+            ActionKind::Publish(_)
+            | ActionKind::Call(_)
+            | ActionKind::Delay(_)
+            | ActionKind::Condition(_)
+            | ActionKind::Stop(_) => None,
+        }
+    }
+}
+
+/// Reads what belongs to the kind; an error if there is none, so that its keys mean nothing.
+fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<ActionKind>, UnknownKind> {
+    let has = |key| fields.has(key);
+    Ok(if has("action") || has("service") {
+        call::read(reader, fields)
+    } else if has("delay") {
+        Delay::read(reader, fields).map(ActionKind::Delay)
+    } else if has("choose") {
+        Choose::read(reader, fields).map(ActionKind::Choose)
+    } else if has("if") {
+        If::read(reader, fields).map(ActionKind::If)
+    } else if has("sequence") {
+        let path = fields.path_of("sequence");
+        fields.get("sequence").map(|node| ActionKind::Sequence(Sequence::read(reader, node, &path)))
+    } else if has("stop") {
+        Stop::read(reader, fields).map(ActionKind::Stop)
+    } else if has("condition") || has("and") || has("or") || has("not") {
+        crate::condition::read_kind(reader, fields)?.map(ActionKind::Condition)
+    } else {
+        return Err(report_unknown(reader, fields));
+    })
+}
+
+fn report_unknown(reader: &mut Reader, fields: &Fields<'_>) -> UnknownKind {
+    let node = fields.node();
+    reader.problems.push(match KINDS_NOT_YET.iter().find(|key| fields.has(key)) {
+        Some(key) => node.problem(fields.path(), format!("the action `{key}` is not supported yet")),
+        None => {
+            let keys = node.as_map().unwrap_or_default().iter().map(|(key, _)| key.text.as_str());
+            let mut problem =
+                node.problem(fields.path(), "says no kind: expected `action:`, `delay:` or the like");
+            problem.hint = keys.flat_map(|key| did_you_mean(key, KINDS)).next().map(str::to_owned);
+            problem
+        }
+    });
+    UnknownKind
+}

@@ -1,0 +1,133 @@
+//! Automations as the files declare them.
+
+use crate::action::Sequence;
+use crate::condition::Condition;
+use crate::reader::Reader;
+use crate::trigger::Trigger;
+use gable_devices::yaml::{Fields, Node};
+use gable_devices::{Data, slugify};
+
+/// How many runs an automation may have at once where it does not say (Home Assistant's number).
+const MAX: usize = 10;
+/// The largest `max:` taken.
+const MAX_MAX: i64 = 1000;
+
+/// One automation, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Automation {
+    /// Unique in the home.
+    pub(crate) id: String,
+    /// How people call it.
+    pub(crate) alias: String,
+    pub(crate) is_enabled: bool,
+    pub(crate) mode: Mode,
+    /// How many runs there may be at once, waiting ones included (modes `queued` and `parallel`).
+    pub(crate) max: usize,
+    /// `max_exceeded: silent`.
+    pub(crate) is_quiet: bool,
+    pub(crate) triggers: Vec<Trigger>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) actions: Sequence,
+    /// What the file says: an automation whose definition is the same after a reload goes on.
+    pub(crate) definition: Data,
+}
+
+/// What a trigger does while an earlier run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing.
+    Single,
+    /// It ends that run and starts its own.
+    Restart,
+    /// Its run waits for its turn.
+    Queued,
+    /// Its run starts beside it.
+    Parallel,
+}
+
+const MODES: [(&str, Mode); 4] = [
+    ("single", Mode::Single),
+    ("restart", Mode::Restart),
+    ("queued", Mode::Queued),
+    ("parallel", Mode::Parallel),
+];
+
+/// The name of an automation as the file gives it, for problems and ids.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Name {
+    pub(crate) id: Option<String>,
+    pub(crate) alias: Option<String>,
+}
+
+impl Name {
+    /// Reads the name alone, which also a broken automation has.
+    pub(crate) fn read(node: &Node) -> Name {
+        let text = |key| node.get(key).and_then(|node| node.text(key).ok());
+        Name { id: text("id"), alias: text("alias") }
+    }
+
+    /// The id that it asks for: its `id`, or its alias in the letters of an entity id.
+    pub(crate) fn wanted_id(&self) -> Option<String> {
+        self.id.clone().or_else(|| self.alias.as_deref().map(slugify)).filter(|id| !id.is_empty())
+    }
+}
+
+impl Automation {
+    /// Reads an automation, in the spelling of 2024.10 and later or the one before.
+    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str, id: String) -> Option<Automation> {
+        let tags = node.unresolved_tags(path);
+        if !tags.is_empty() {
+            reader.problems.extend(tags);
+            return None;
+        }
+        let mut fields = reader.fields(node, path)?;
+        let alias = fields.text("alias").unwrap_or_else(|| id.clone());
+        let mode = fields.choice("mode", &MODES).unwrap_or(Mode::Single);
+        let max = fields.integer("max");
+        if max.is_some_and(|max| !(1..=MAX_MAX).contains(&max)) {
+            fields.fail(format!("`max` is a number from 1 to {MAX_MAX}"));
+        }
+        let words = ["silent", "critical", "fatal", "error", "warning", "warn", "info", "debug"];
+        let is_quiet = fields.choice("max_exceeded", &words.map(|word| (word, word == "silent")));
+        let is_enabled = fields.boolean("initial_state").unwrap_or(true);
+        fields.accept(&["id", "description", "trace"]);
+        reader.not_yet(&mut fields, &["variables", "trigger_variables", "use_blueprint"]);
+        let triggers = read_triggers(reader, &mut fields);
+        let conditions = match fields.get_any(&["conditions", "condition"]) {
+            Some((key, node)) => Condition::read_all(reader, node, &fields.path_of(key)),
+            None => Vec::new(),
+        };
+        let actions = match fields.get_any(&["actions", "action"]) {
+            Some((key, node)) => Sequence::read(reader, node, &fields.path_of(key)),
+            None => {
+                fields.fail("`actions` is missing");
+                Sequence::default()
+            }
+        };
+        reader.finish(fields);
+        Some(Automation {
+            id,
+            alias,
+            is_enabled,
+            mode,
+            max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX),
+            is_quiet: is_quiet.unwrap_or(false),
+            triggers,
+            conditions,
+            actions,
+            definition: node.to_data(),
+        })
+    }
+}
+
+fn read_triggers(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Trigger> {
+    let Some((key, node)) = fields.get_any(&["triggers", "trigger"]) else {
+        fields.fail("`triggers` is missing");
+        return Vec::new();
+    };
+    let path = fields.path_of(key);
+    let is_list = node.as_list().is_some();
+    let items = (0..).zip(node.list_or_single());
+    let item_path = |n: u32| if is_list { format!("{path}[{n}]") } else { path.clone() };
+    items.filter_map(|(n, item)| Trigger::read(reader, item, &item_path(n), n)).collect()
+}

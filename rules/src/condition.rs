@@ -1,0 +1,137 @@
+//! Conditions: what has to hold. One kind, one file; this enum is the table of contents.
+//!
+//! A condition is true, false, or an error (an entity that does not exist, a word where a number
+//! was expected). An error counts as not fulfilled, also inside `not`, as in Home Assistant.
+
+pub(crate) mod logic;
+pub(crate) mod numeric_state;
+pub(crate) mod state;
+pub(crate) mod template;
+pub(crate) mod trigger;
+
+use crate::entity::EntityState;
+use crate::home::Home;
+use crate::reader::{Reader, UnknownKind};
+use crate::state::Rows;
+use crate::view::View;
+use gable_devices::yaml::{Fields, Kind, Node};
+use gable_devices::{Context, EntityId};
+
+use logic::Logic;
+use numeric_state::NumericStateCondition;
+use state::StateCondition;
+use template::TemplateCondition;
+use trigger::TriggerCondition;
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Condition {
+    State(StateCondition),
+    NumericState(NumericStateCondition),
+    Template(TemplateCondition),
+    Trigger(TriggerCondition),
+    Logic(Logic),
+}
+
+const SUPPORTED: &[&str] = &["state", "numeric_state", "template", "trigger", "and", "or", "not"];
+const NOT_YET: &[&str] = &["time", "sun", "zone", "device"];
+
+/// The home at the moment a condition is asked, and the variables of its run.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) home: &'a Home,
+    pub(crate) context: &'a Context,
+}
+
+impl<'a> Scene<'a> {
+    /// The entity, or why it can not be asked.
+    pub(crate) fn entity(&self, entity_id: &EntityId) -> Result<&'a EntityState, String> {
+        self.rows.entities.get(entity_id).ok_or_else(|| format!("{entity_id} does not exist"))
+    }
+
+    /// What automations see of the entity.
+    pub(crate) fn view(&self, entity_id: &EntityId) -> Result<View, String> {
+        Ok(View::new(self.entity(entity_id)?, self.home.entities.get(entity_id)))
+    }
+}
+
+impl Condition {
+    /// Reads a list of conditions, or a single one. Those that are not `enabled` are left out.
+    pub(crate) fn read_all(reader: &mut Reader, node: &Node, path: &str) -> Vec<Condition> {
+        let items = node.list_or_single();
+        let is_list = node.as_list().is_some();
+        let item_path = |n: usize| if is_list { format!("{path}[{n}]") } else { path.to_owned() };
+        items
+            .iter()
+            .enumerate()
+            .filter_map(|(n, item)| Condition::read(reader, item, &item_path(n)))
+            .collect()
+    }
+
+    /// Reads one condition, in full or as a shorthand.
+    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str) -> Option<Condition> {
+        match &node.kind {
+            Kind::Text(_) | Kind::Bool(_) if node.tag.is_none() => {
+                TemplateCondition::read_shorthand(reader, node, path).map(Condition::Template)
+            }
+            Kind::List(_) => Some(Condition::Logic(Logic::And(Condition::read_all(reader, node, path)))),
+            _ => {
+                let mut fields = reader.fields(node, path)?;
+                let condition = read_kind(reader, &mut fields).ok()?;
+                let is_enabled = fields.boolean("enabled").unwrap_or(true);
+                fields.accept(&["alias"]);
+                reader.finish(fields);
+                condition.filter(|_| is_enabled)
+            }
+        }
+    }
+
+    /// Whether it is fulfilled; an error if that can not be said.
+    pub(crate) fn holds(&self, scene: &Scene<'_>) -> Result<bool, String> {
+        match self {
+            Condition::State(condition) => condition.holds(scene),
+            Condition::NumericState(condition) => condition.holds(scene),
+            Condition::Template(condition) => condition.holds(scene),
+            Condition::Trigger(condition) => Ok(condition.holds(scene)),
+            Condition::Logic(logic) => logic.holds(scene),
+        }
+    }
+}
+
+/// Reads what belongs to the kind; an error if there is none, so that its keys mean nothing.
+pub(crate) fn read_kind(
+    reader: &mut Reader,
+    fields: &mut Fields<'_>,
+) -> Result<Option<Condition>, UnknownKind> {
+    for (key, make) in
+        [("and", Logic::And as fn(Vec<Condition>) -> Logic), ("or", Logic::Or), ("not", Logic::Not)]
+    {
+        if !fields.has("condition")
+            && let Some(node) = fields.get(key)
+        {
+            let conditions = Condition::read_all(reader, node, &fields.path_of(key));
+            return Ok(Some(Condition::Logic(make(conditions))));
+        }
+    }
+    let Some(node) = fields.get("condition") else {
+        let message = "says no kind: expected `condition: state` or the like";
+        reader.problems.push(fields.node().problem(fields.path(), message));
+        return Err(UnknownKind);
+    };
+    let path = fields.path_of("condition");
+    let kind = reader.keep(node.text(&path)).ok_or(UnknownKind)?;
+    Ok(match kind.as_str() {
+        "state" => StateCondition::read(reader, fields).map(Condition::State),
+        "numeric_state" => NumericStateCondition::read(reader, fields).map(Condition::NumericState),
+        "template" => TemplateCondition::read(reader, fields).map(Condition::Template),
+        "trigger" => TriggerCondition::read(reader, fields).map(Condition::Trigger),
+        "and" => Logic::read(reader, fields, Logic::And).map(Condition::Logic),
+        "or" => Logic::read(reader, fields, Logic::Or).map(Condition::Logic),
+        "not" => Logic::read(reader, fields, Logic::Not).map(Condition::Logic),
+        other => {
+            reader.unknown_kind(node, &path, "condition", other, (SUPPORTED, NOT_YET));
+            return Err(UnknownKind);
+        }
+    })
+}

@@ -1,0 +1,61 @@
+//! `condition: state`: an entity is in one of some states, perhaps for some time.
+
+use super::Scene;
+use crate::entity::EntityState;
+use crate::reader::Reader;
+use gable_devices::yaml::Fields;
+use gable_devices::{EntityId, Millis};
+
+/// Which entities, and which states.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateCondition {
+    entity_ids: Vec<EntityId>,
+    states: Vec<String>,
+    attribute: Option<String>,
+    hold: Option<Millis>,
+    /// `match: any`: one of the entities is enough.
+    is_any: bool,
+}
+
+impl StateCondition {
+    pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<StateCondition> {
+        let entity_ids = reader.entity_ids_of(fields);
+        let path = fields.path_of("state");
+        let node = fields.require("state");
+        let items = node.map(|node| node.list_or_single()).unwrap_or_default();
+        let states = items.iter().filter_map(|item| reader.state_text(item, &path)).collect();
+        Some(StateCondition {
+            entity_ids,
+            states,
+            attribute: fields.text("attribute"),
+            hold: fields.duration("for"),
+            is_any: fields.choice("match", &[("all", false), ("any", true)]).unwrap_or(false),
+        })
+    }
+
+    pub(super) fn holds(&self, scene: &Scene<'_>) -> Result<bool, String> {
+        for entity_id in &self.entity_ids {
+            if self.holds_for(scene, scene.entity(entity_id)?, entity_id)? == self.is_any {
+                return Ok(self.is_any);
+            }
+        }
+        Ok(!self.is_any)
+    }
+
+    fn holds_for(
+        &self,
+        scene: &Scene<'_>,
+        entity: &EntityState,
+        entity_id: &EntityId,
+    ) -> Result<bool, String> {
+        let is_state = match &self.attribute {
+            None => self.states.iter().any(|state| state == entity.state()),
+            Some(name) => match scene.view(entity_id)?.attributes.get(name) {
+                None => false,
+                Some(value) => self.states.contains(&crate::text::plain_text(value)),
+            },
+        };
+        let held = scene.rows.now.since(entity.last_changed);
+        Ok(is_state && self.hold.is_none_or(|hold| held >= hold))
+    }
+}

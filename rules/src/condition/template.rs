@@ -1,0 +1,35 @@
+//! `condition: template`, and a bare template in its place: it renders to `true`, in any case.
+
+use super::Scene;
+use crate::reader::Reader;
+use gable_devices::Template;
+use gable_devices::yaml::{Fields, Kind, Node};
+
+/// The template that is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TemplateCondition {
+    template: Template,
+}
+
+impl TemplateCondition {
+    pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<TemplateCondition> {
+        let node = fields.require("value_template")?;
+        let template = reader.template(node, &fields.path_of("value_template"))?;
+        Some(TemplateCondition { template })
+    }
+
+    pub(super) fn read_shorthand(reader: &mut Reader, node: &Node, path: &str) -> Option<TemplateCondition> {
+        if node.as_text().is_some_and(|text| !gable_devices::is_template(text))
+            && !matches!(node.kind, Kind::Bool(_))
+        {
+            reader.problems.push(node.problem(path, "expected a condition or a template in `{{ }}`"));
+            return None;
+        }
+        reader.template(node, path).map(|template| TemplateCondition { template })
+    }
+
+    pub(super) fn holds(&self, scene: &Scene<'_>) -> Result<bool, String> {
+        let text = self.template.render(scene.context).map_err(|error| error.to_string())?;
+        Ok(text.eq_ignore_ascii_case("true"))
+    }
+}

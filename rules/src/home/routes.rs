@@ -1,0 +1,50 @@
+//! From a topic or an entity to the triggers that have to see it, without asking every automation.
+
+use crate::automation::Automation;
+use crate::topic::Index;
+use gable_devices::EntityId;
+use std::collections::BTreeMap;
+
+/// A trigger by its place: file order, then the order inside the automation. Triggers are always
+/// asked in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TriggerRef {
+    pub(crate) automation: usize,
+    pub(crate) trigger: usize,
+}
+
+/// The index of all triggers of enabled automations.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Routes {
+    by_topic: Index<TriggerRef>,
+    by_entity: BTreeMap<EntityId, Vec<TriggerRef>>,
+}
+
+impl Routes {
+    pub(super) fn new(automations: &[Automation]) -> Routes {
+        let mut routes = Routes::default();
+        let enabled = automations.iter().enumerate().filter(|(_, automation)| automation.is_enabled);
+        for (automation, triggers) in enabled.map(|(n, automation)| (n, &automation.triggers)) {
+            for (trigger, declared) in triggers.iter().enumerate().filter(|(_, trigger)| trigger.is_enabled) {
+                let reference = TriggerRef { automation, trigger };
+                if let Some(filter) = declared.topic_filter() {
+                    routes.by_topic.insert(filter, reference);
+                }
+                for entity_id in declared.entity_ids() {
+                    routes.by_entity.entry(entity_id.clone()).or_default().push(reference);
+                }
+            }
+        }
+        routes
+    }
+
+    /// The triggers that have to see a message on `topic`.
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<TriggerRef> {
+        self.by_topic.matches(topic)
+    }
+
+    /// The triggers that have to see a change of an entity.
+    pub(crate) fn of_entity(&self, entity_id: &EntityId) -> Vec<TriggerRef> {
+        self.by_entity.get(entity_id).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,183 @@
+//! Reading automations out of YAML: what all kinds of trigger, condition and action share.
+//!
+//! Everything that is wrong is collected, so that a person mends a file in one go.
+
+use crate::text::Text;
+use gable_devices::yaml::{Fields, Kind, Location, Node, Problem};
+use gable_devices::{EntityId, Template, is_template};
+
+/// Names that Home Assistant gives its templates and that this home does not know yet. A template
+/// that uses one would render nothing where it promises something.
+const NAMES_NOT_YET: [&str; 27] = [
+    "states",
+    "is_state",
+    "state_attr",
+    "is_state_attr",
+    "has_value",
+    "state_translated",
+    "expand",
+    "now",
+    "utcnow",
+    "today_at",
+    "as_timestamp",
+    "as_datetime",
+    "as_local",
+    "strptime",
+    "timedelta",
+    "as_timedelta",
+    "time_since",
+    "time_until",
+    "relative_time",
+    "device_entities",
+    "device_attr",
+    "area_entities",
+    "area_name",
+    "label_entities",
+    "integration_entities",
+    "closest",
+    "distance",
+];
+
+/// What reading one automation found.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    pub(crate) problems: Vec<Problem>,
+    /// The entities it names, and where.
+    pub(crate) mentions: Vec<Mention>,
+}
+
+/// An entity named in an automation.
+#[derive(Debug)]
+pub(crate) struct Mention {
+    pub(crate) entity_id: EntityId,
+    pub(crate) location: Location,
+    pub(crate) path: String,
+}
+
+/// A mapping of no known kind, which was reported: its keys mean nothing.
+#[derive(Debug)]
+pub(crate) struct UnknownKind;
+
+impl Reader {
+    /// Begins to read a mapping.
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node, path: &str) -> Option<Fields<'n>> {
+        self.keep(Fields::new(node, path))
+    }
+
+    /// Ends the reading of a mapping, with what was wrong in it.
+    pub(crate) fn finish(&mut self, fields: Fields<'_>) {
+        self.problems.extend(fields.finish());
+    }
+
+    /// Takes the value out of a result, or its problem in.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// Reports keys that Home Assistant knows and this home does not know yet.
+    pub(crate) fn not_yet(&mut self, fields: &mut Fields<'_>, keys: &[&'static str]) {
+        for key in keys {
+            if let Some(node) = fields.get(key) {
+                self.problems
+                    .push(node.problem(&fields.path_of(key), format!("`{key}` is not supported yet")));
+            }
+        }
+    }
+
+    /// Reports a word that is not among `supported`: either not supported yet, or unknown.
+    pub(crate) fn unknown_kind(
+        &mut self,
+        node: &Node,
+        path: &str,
+        what: &str,
+        word: &str,
+        (supported, not_yet): (&[&'static str], &[&'static str]),
+    ) {
+        self.problems.push(if not_yet.contains(&word) {
+            node.problem(path, format!("the {what} `{word}` is not supported yet"))
+        } else {
+            node.problem(path, format!("unknown {what} `{word}`"))
+                .meant(word, supported.iter().chain(not_yet).copied())
+        });
+    }
+
+    /// Reads one entity id and remembers that it was named.
+    pub(crate) fn entity_id(&mut self, node: &Node, path: &str) -> Option<EntityId> {
+        let text = self.keep(node.text(path))?;
+        self.entity_id_in(node, path, text.trim())
+    }
+
+    /// Reads one or more entity ids: a list, or one text with commas.
+    pub(crate) fn entity_ids(&mut self, node: &Node, path: &str) -> Vec<EntityId> {
+        let mut ids = Vec::new();
+        for item in node.list_or_single() {
+            let Some(text) = self.keep(item.text(path)) else { continue };
+            for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+                ids.extend(self.entity_id_in(item, path, word));
+            }
+        }
+        ids
+    }
+
+    /// The required `entity_id` key of a trigger or condition.
+    pub(crate) fn entity_ids_of(&mut self, fields: &mut Fields<'_>) -> Vec<EntityId> {
+        let path = fields.path_of("entity_id");
+        let Some(node) = fields.require("entity_id") else { return Vec::new() };
+        let problems_before = self.problems.len();
+        let mut ids = self.entity_ids(node, &path);
+        if ids.is_empty() && self.problems.len() == problems_before {
+            self.problems.push(node.problem(&path, "names no entity"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        ids
+    }
+
+    pub(crate) fn entity_id_in(&mut self, node: &Node, path: &str, text: &str) -> Option<EntityId> {
+        // Home Assistant takes capitals in ids and lowers them.
+        let entity_id = text.to_lowercase().parse::<EntityId>();
+        let entity_id = self.keep(entity_id.map_err(|error| node.problem(path, error.to_string())))?;
+        let mention =
+            Mention { entity_id: entity_id.clone(), location: node.location.clone(), path: path.to_owned() };
+        self.mentions.push(mention);
+        Some(entity_id)
+    }
+
+    /// Reads a text that may be a template.
+    pub(crate) fn text(&mut self, node: &Node, path: &str) -> Option<Text> {
+        let text = self.keep(node.text(path))?;
+        if is_template(&text) {
+            self.parse_template(node, path, &text).map(Text::Template)
+        } else {
+            Some(Text::Plain(text))
+        }
+    }
+
+    /// Reads a template; text without braces is one that says itself.
+    pub(crate) fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
+        let text = self.keep(node.text(path))?;
+        self.parse_template(node, path, &text)
+    }
+
+    fn parse_template(&mut self, node: &Node, path: &str, text: &str) -> Option<Template> {
+        let template = Template::parse(text).map_err(|error| node.problem(path, error.to_string()));
+        let template = self.keep(template)?;
+        for name in template.names() {
+            if NAMES_NOT_YET.contains(&name.as_str()) {
+                self.problems.push(node.problem(path, format!("`{name}` in templates is not supported yet")));
+            }
+        }
+        Some(template)
+    }
+
+    /// Reads what a state is compared with: a text or a number, but no bare `on`.
+    pub(crate) fn state_text(&mut self, node: &Node, path: &str) -> Option<String> {
+        if let Kind::Bool(bool) = node.kind {
+            let word = if bool { "on" } else { "off" };
+            let message = format!("without quotes this is a boolean in YAML; write \"{word}\"");
+            self.problems.push(node.problem(path, message));
+            return None;
+        }
+        self.keep(node.text(path))
+    }
+}

@@ -1,0 +1,140 @@
+//! Texts and data in automations, any of which may be templates.
+
+use gable_devices::{Context, Data, Millis, Template, TemplateError};
+use std::collections::BTreeMap;
+
+/// A text that is known, or that each run renders.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Text {
+    Plain(String),
+    Template(Template),
+}
+
+impl Text {
+    pub(crate) fn render(&self, context: &Context) -> Result<String, TemplateError> {
+        match self {
+            Text::Plain(text) => Ok(text.clone()),
+            Text::Template(template) => template.render(context),
+        }
+    }
+}
+
+/// Data with templates anywhere inside.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum DataText {
+    Plain(Data),
+    Template(Template),
+    List(Vec<DataText>),
+    Map(BTreeMap<String, DataText>),
+}
+
+impl DataText {
+    /// Reads data whose texts may be templates.
+    pub(crate) fn read(
+        reader: &mut crate::reader::Reader,
+        node: &gable_devices::yaml::Node,
+        path: &str,
+    ) -> Option<DataText> {
+        use gable_devices::yaml::Kind;
+        if node.tag.is_some() {
+            reader.problems.extend(node.unresolved_tags(path));
+            return None;
+        }
+        match &node.kind {
+            Kind::Text(text) if gable_devices::is_template(text) => {
+                reader.template(node, path).map(DataText::Template)
+            }
+            Kind::List(items) => {
+                let read = |item| DataText::read(reader, item, path);
+                items.iter().map(read).collect::<Option<_>>().map(DataText::List)
+            }
+            Kind::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| {
+                    let path = gable_devices::yaml::join(path, &key.text);
+                    Some((key.text.clone(), DataText::read(reader, value, &path)?))
+                })
+                .collect::<Option<_>>()
+                .map(DataText::Map),
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => {
+                Some(DataText::Plain(node.to_data()))
+            }
+        }
+    }
+
+    pub(crate) fn render(&self, context: &Context) -> Result<Data, TemplateError> {
+        Ok(match self {
+            DataText::Plain(data) => data.clone(),
+            DataText::Template(template) => Data::Text(template.render(context)?),
+            DataText::List(items) => {
+                Data::List(items.iter().map(|item| item.render(context)).collect::<Result<_, _>>()?)
+            }
+            DataText::Map(entries) => Data::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| Ok((key.clone(), value.render(context)?)))
+                    .collect::<Result<_, TemplateError>>()?,
+            ),
+        })
+    }
+}
+
+/// A span as Python prints a `timedelta`: `0:00:01`, `1 day, 2:00:00`, `0:00:00.800000`.
+pub(crate) fn timedelta_text(span: Millis) -> String {
+    let (seconds, millis) = (span.0 / 1000, span.0 % 1000);
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let mut text = match days {
+        0 => String::new(),
+        1 => "1 day, ".to_owned(),
+        days => format!("{days} days, "),
+    };
+    text += &format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
+    if millis > 0 {
+        text += &format!(".{millis:03}000");
+    }
+    text
+}
+
+/// A value of an attribute as people write it in a file.
+pub(crate) fn plain_text(data: &Data) -> String {
+    match data {
+        Data::Text(text) => text.clone(),
+        Data::Bool(true) => "True".to_owned(),
+        Data::Bool(false) => "False".to_owned(),
+        Data::Float(float) => gable_devices::yaml::float_text(*float),
+        other => other.to_json().to_string(),
+    }
+}
+
+/// Cuts a text that came from outside before it goes into an effect.
+pub(crate) fn shorten(mut text: String) -> String {
+    const LENGTH_MAX: usize = 400;
+    if text.len() > LENGTH_MAX {
+        let end = (0..=LENGTH_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_print_as_in_python() {
+        let check = |millis, expected: &str| assert_eq!(timedelta_text(Millis(millis)), expected);
+        check(0, "0:00:00");
+        check(1000, "0:00:01");
+        check(800, "0:00:00.800000");
+        check(3_723_004, "1:02:03.004000");
+        check(86_400_000, "1 day, 0:00:00");
+        check(180_000_000, "2 days, 2:00:00");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shorten("ä".repeat(300)).chars().count(), 201);
+        assert_eq!(shorten("short".into()), "short");
+    }
+}

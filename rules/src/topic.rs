@@ -1,0 +1,222 @@
+//! MQTT topic filters (MQTT 3.1.1, section 4.7): which are valid, what they match, and an index
+//! from a topic to what waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Mosquitto's limit; it also bounds the depth of [`Index`].
+const LEVELS_MAX: usize = 200;
+
+/// Why a text is not a topic or a filter, in words that follow it: "`a//#b` is not ...".
+pub(crate) fn check_filter(filter: &str) -> Result<(), &'static str> {
+    check_length(filter)?;
+    let levels: Vec<&str> = filter.split('/').collect();
+    for (n, level) in levels.iter().enumerate() {
+        if level.contains('#') && (*level != "#" || n + 1 != levels.len()) {
+            return Err("`#` stands alone in the last level only");
+        }
+        if level.contains('+') && *level != "+" {
+            return Err("`+` stands alone in its level");
+        }
+    }
+    if levels.first() == Some(&"$share") {
+        return Err("a shared subscription would hide messages from this home");
+    }
+    Ok(())
+}
+
+/// Says why `topic` can not be published to, if so.
+pub(crate) fn check_topic(topic: &str) -> Result<(), &'static str> {
+    check_length(topic)?;
+    if topic.contains(['+', '#']) { Err("a topic takes no wildcard") } else { Ok(()) }
+}
+
+fn check_length(text: &str) -> Result<(), &'static str> {
+    match () {
+        () if text.is_empty() => Err("it is empty"),
+        () if text.len() > 65_535 => Err("it is longer than 65535 bytes"),
+        () if text.split('/').count() > LEVELS_MAX => Err("it has more than 200 levels"),
+        () if text.contains('\0') => Err("it holds a zero character"),
+        () => Ok(()),
+    }
+}
+
+/// Whether every topic that `narrow` matches is matched by `wide` as well.
+fn covers(wide: &str, narrow: &str) -> bool {
+    if wide.starts_with(['+', '#']) && narrow.starts_with('$') {
+        return false;
+    }
+    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(level)) if level != "#" => {}
+            (Some(w), Some(n)) if w == n => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Drops filters that another one covers, so that no broker has a reason to send a message twice.
+pub(crate) fn minimal(filters: BTreeSet<String>) -> BTreeSet<String> {
+    let (wild, exact): (Vec<String>, Vec<String>) =
+        filters.into_iter().partition(|filter| filter.contains(['+', '#']));
+    let mut index = Index::default();
+    for (n, filter) in wild.iter().enumerate() {
+        index.insert(filter, n);
+    }
+    let kept_wild = wild.iter().filter(|filter| {
+        // Equal filters can not meet here: the set held each once.
+        !wild.iter().any(|other| other != *filter && covers(other, filter))
+    });
+    let kept_exact = exact.iter().filter(|topic| index.matches(topic).is_empty());
+    kept_wild.chain(kept_exact).cloned().collect()
+}
+
+/// An index from topic filters to values.
+#[derive(Clone, Debug)]
+pub(crate) struct Index<T> {
+    /// Filters without wildcards, which are most.
+    exact: BTreeMap<String, Vec<T>>,
+    wild: Level<T>,
+}
+
+#[derive(Clone, Debug)]
+struct Level<T> {
+    named: BTreeMap<String, Level<T>>,
+    plus: Option<Box<Level<T>>>,
+    /// Values of filters that end with `#` at this level.
+    rest: Vec<T>,
+    /// Values of filters that end here.
+    here: Vec<T>,
+}
+
+impl<T> Default for Level<T> {
+    fn default() -> Level<T> {
+        Level { named: BTreeMap::new(), plus: None, rest: Vec::new(), here: Vec::new() }
+    }
+}
+
+impl<T> Default for Index<T> {
+    fn default() -> Index<T> {
+        Index { exact: BTreeMap::new(), wild: Level::default() }
+    }
+}
+
+impl<T: Copy + Ord> Index<T> {
+    /// Adds a value under a valid filter.
+    pub(crate) fn insert(&mut self, filter: &str, value: T) {
+        if !filter.contains(['+', '#']) {
+            self.exact.entry(filter.to_owned()).or_default().push(value);
+            return;
+        }
+        let mut level = &mut self.wild;
+        for name in filter.split('/') {
+            level = match name {
+                "#" => return level.rest.push(value),
+                "+" => level.plus.get_or_insert_default(),
+                name => level.named.entry(name.to_owned()).or_default(),
+            };
+        }
+        level.here.push(value);
+    }
+
+    /// Returns the values of all filters that match `topic`, sorted, each once.
+    pub(crate) fn matches(&self, topic: &str) -> Vec<T> {
+        let mut found = self.exact.get(topic).cloned().unwrap_or_default();
+        let mut levels = vec![&self.wild];
+        // Wildcards at the start do not match the broker's own topics (section 4.7.2).
+        let mut is_hidden = topic.starts_with('$');
+        for name in topic.split('/') {
+            let mut next = Vec::new();
+            for level in levels {
+                if !is_hidden {
+                    found.extend(&level.rest);
+                    next.extend(level.plus.as_deref());
+                }
+                next.extend(level.named.get(name));
+            }
+            is_hidden = false;
+            levels = next;
+        }
+        for level in levels {
+            // `a/#` matches `a` itself.
+            found.extend(&level.rest);
+            found.extend(&level.here);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(filter: &str, topic: &str, expected: bool) {
+        let mut index = Index::default();
+        index.insert(filter, ());
+        assert_eq!(!index.matches(topic).is_empty(), expected, "{filter} {topic}");
+        assert_eq!(covers(filter, topic), expected, "{filter} covers {topic}");
+    }
+
+    #[test]
+    fn filters_match_as_the_standard_says() {
+        check("a/b", "a/b", true);
+        check("a/b", "a/c", false);
+        check("a/+", "a/b", true);
+        check("a/+", "a", false);
+        check("a/+", "a/", true);
+        check("a/+", "a/b/c", false);
+        check("a/#", "a", true);
+        check("a/#", "a/b/c", true);
+        check("a/#", "ab", false);
+        check("#", "a/b", true);
+        check("+/+", "/b", true);
+        check("+", "/b", false);
+        check("#", "$SYS/uptime", false);
+        check("+/uptime", "$SYS/uptime", false);
+        check("$SYS/#", "$SYS/uptime", true);
+        check("+/b/#", "a/b", true);
+    }
+
+    #[test]
+    fn filters_cover_filters() {
+        for (wide, narrow, expected) in [
+            ("a/#", "a/+", true),
+            ("a/+", "a/#", false),
+            ("+/b", "a/+", false),
+            ("#", "+/#", true),
+            ("+/#", "#", false),
+            ("a/#", "a/#", true),
+        ] {
+            assert_eq!(covers(wide, narrow), expected, "{wide} {narrow}");
+        }
+        let filters = ["a/b", "a/+", "a/+/c", "a/x/c", "d", "$SYS/x", "+/+/c"];
+        let kept: Vec<String> =
+            minimal(filters.iter().map(|f| (*f).to_owned()).collect()).into_iter().collect();
+        assert_eq!(kept, ["$SYS/x", "+/+/c", "a/+", "d"]);
+    }
+
+    #[test]
+    fn values_come_sorted_and_once() {
+        let mut index = Index::default();
+        for (filter, value) in [("a/#", 3), ("a/b", 2), ("+/b", 1), ("a/b", 3), ("#", 9), ("x", 4)] {
+            index.insert(filter, value);
+        }
+        assert_eq!(index.matches("a/b"), [1, 2, 3, 9]);
+        assert_eq!(index.matches("x"), [4, 9]);
+    }
+
+    #[test]
+    fn invalid_filters_and_topics_are_named() {
+        for filter in ["a/#/b", "a#", "a/b+", "", "a\0", "$share/g/a"] {
+            assert!(check_filter(filter).is_err(), "{filter}");
+        }
+        for filter in ["#", "+", "a/+/#", "/", "$SYS/#"] {
+            assert!(check_filter(filter).is_ok(), "{filter}");
+        }
+        assert!(check_topic("a/+").is_err() && check_topic("").is_err() && check_topic("a/b").is_ok());
+    }
+}

@@ -1,0 +1,134 @@
+//! Triggers: what starts an automation. One kind, one file; this enum is the table of contents.
+
+pub(crate) mod mqtt;
+pub(crate) mod numeric_state;
+pub(crate) mod state;
+
+use crate::reader::{Reader, UnknownKind};
+use crate::view::View;
+use gable_devices::yaml::{Fields, Node};
+use gable_devices::{Data, EntityId, Millis};
+use std::collections::BTreeMap;
+
+use mqtt::MqttTrigger;
+use numeric_state::NumericStateTrigger;
+use state::StateTrigger;
+
+/// One trigger of an automation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trigger {
+    /// Its `id`, or its place as text.
+    pub(crate) id: String,
+    pub(crate) place: u32,
+    pub(crate) alias: Option<String>,
+    pub(crate) is_enabled: bool,
+    pub(crate) kind: TriggerKind,
+}
+
+/// What a trigger listens to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TriggerKind {
+    Mqtt(MqttTrigger),
+    State(StateTrigger),
+    NumericState(NumericStateTrigger),
+}
+
+const SUPPORTED: &[&str] = &["mqtt", "state", "numeric_state"];
+const NOT_YET: &[&str] = &[
+    "calendar",
+    "conversation",
+    "device",
+    "event",
+    "geo_location",
+    "homeassistant",
+    "persistent_notification",
+    "sun",
+    "tag",
+    "template",
+    "time",
+    "time_pattern",
+    "webhook",
+    "zone",
+];
+
+/// What happened to an entity, as its triggers see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) entity_id: EntityId,
+    pub(crate) from: View,
+    pub(crate) to: View,
+}
+
+/// What a trigger makes of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reaction {
+    Nothing,
+    /// It fires with this `trigger` variable.
+    Fire(Data),
+    /// It fires after this span unless the entity changes its mind.
+    Hold(Millis, Data),
+}
+
+impl Trigger {
+    /// Reads one trigger in either spelling.
+    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str, place: u32) -> Option<Trigger> {
+        let mut fields = reader.fields(node, path)?;
+        let kind = read_kind(reader, &mut fields).ok()?;
+        let id = fields.text("id").unwrap_or_else(|| place.to_string());
+        let alias = fields.text("alias");
+        let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        reader.not_yet(&mut fields, &["variables"]);
+        reader.finish(fields);
+        Some(Trigger { id, place, alias, is_enabled, kind: kind? })
+    }
+
+    /// The entities whose changes it has to see.
+    pub(crate) fn entity_ids(&self) -> &[EntityId] {
+        match &self.kind {
+            TriggerKind::Mqtt(_) => &[],
+            TriggerKind::State(trigger) => &trigger.entity_ids,
+            TriggerKind::NumericState(trigger) => &trigger.entity_ids,
+        }
+    }
+
+    /// The topic filter whose messages it has to see.
+    pub(crate) fn topic_filter(&self) -> Option<&str> {
+        match &self.kind {
+            TriggerKind::Mqtt(trigger) => Some(&trigger.topic),
+            TriggerKind::State(_) | TriggerKind::NumericState(_) => None,
+        }
+    }
+
+    /// Builds the `trigger` variable: what is the same for all kinds, and what this kind adds.
+    pub(crate) fn variable<const N: usize>(&self, description: String, own: [(&str, Data); N]) -> Data {
+        let alias = self.alias.clone().map_or(Data::Null, Data::Text);
+        let mut map = BTreeMap::from([
+            ("id".to_owned(), Data::Text(self.id.clone())),
+            ("idx".to_owned(), Data::Text(self.place.to_string())),
+            ("alias".to_owned(), alias),
+            ("description".to_owned(), Data::Text(description)),
+        ]);
+        map.extend(own.map(|(key, data)| (key.to_owned(), data)));
+        Data::Map(map)
+    }
+}
+
+/// Reads what belongs to the kind; an error if there is none, so that its keys mean nothing.
+fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<TriggerKind>, UnknownKind> {
+    let Some((key, node)) = fields.get_any(&["trigger", "platform"]) else {
+        let message = "says no kind: expected `trigger: state` or the like";
+        reader.problems.push(fields.node().problem(fields.path(), message));
+        return Err(UnknownKind);
+    };
+    let path = fields.path_of(key);
+    let kind = reader.keep(node.text(&path)).ok_or(UnknownKind)?;
+    Ok(match kind.as_str() {
+        "mqtt" => MqttTrigger::read(reader, fields).map(TriggerKind::Mqtt),
+        "state" => StateTrigger::read(reader, fields).map(TriggerKind::State),
+        "numeric_state" => NumericStateTrigger::read(reader, fields).map(TriggerKind::NumericState),
+        other => {
+            reader.unknown_kind(node, &path, "trigger", other, (SUPPORTED, NOT_YET));
+            return Err(UnknownKind);
+        }
+    })
+}

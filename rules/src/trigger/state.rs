@@ -1,0 +1,124 @@
+//! `trigger: state`: fires when an entity's state, or one attribute, becomes another one.
+
+use super::{Change, Reaction, Trigger};
+use crate::reader::Reader;
+use crate::text::{plain_text, timedelta_text};
+use crate::view::View;
+use gable_devices::yaml::Fields;
+use gable_devices::{Data, EntityId, Millis};
+
+/// What changes fire it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateTrigger {
+    pub(crate) entity_ids: Vec<EntityId>,
+    attribute: Option<String>,
+    from: Match,
+    to: Match,
+    /// Whether a change that leaves the state alone counts: none of `from`, `to` and so on is given.
+    takes_all: bool,
+    hold: Option<Millis>,
+    /// With `from:` alone a `for:` holds as long as the entity does not go back.
+    is_from_alone: bool,
+}
+
+/// Which states are meant.
+#[derive(Clone, Debug, PartialEq)]
+enum Match {
+    Any,
+    In(Vec<String>),
+    NotIn(Vec<String>),
+}
+
+impl Match {
+    fn read(
+        reader: &mut Reader,
+        fields: &mut Fields<'_>,
+        key: &'static str,
+        not_key: &'static str,
+    ) -> (Match, bool) {
+        let mut texts = |fields: &mut Fields<'_>, key| {
+            let node = fields.get_or_null(key)?;
+            let path = fields.path_of(key);
+            let items = node.list_or_single().iter();
+            Some(items.filter_map(|item| reader.state_text(item, &path)).collect::<Vec<_>>())
+        };
+        let (wanted, unwanted) = (texts(fields, key), texts(fields, not_key));
+        let is_given = wanted.is_some() || unwanted.is_some();
+        if wanted.is_some() && unwanted.is_some() {
+            fields.fail(format!("takes `{key}` or `{not_key}`, not both"));
+        }
+        let matching = match (wanted, unwanted) {
+            // `to: null` means any other state, while attributes alone do not count.
+            (Some(texts), _) if !texts.is_empty() => Match::In(texts),
+            (None, Some(texts)) => Match::NotIn(texts),
+            (Some(_), _) | (None, None) => Match::Any,
+        };
+        (matching, is_given)
+    }
+
+    fn takes(&self, value: &Data) -> bool {
+        let is_in = |texts: &[String]| match value {
+            Data::Text(text) => texts.contains(text),
+            Data::Null => false,
+            other => texts.contains(&plain_text(other)),
+        };
+        match self {
+            Match::Any => true,
+            Match::In(texts) => is_in(texts),
+            Match::NotIn(texts) => !is_in(texts),
+        }
+    }
+}
+
+impl StateTrigger {
+    pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<StateTrigger> {
+        let entity_ids = reader.entity_ids_of(fields);
+        let (from, has_from) = Match::read(reader, fields, "from", "not_from");
+        let (to, has_to) = Match::read(reader, fields, "to", "not_to");
+        Some(StateTrigger {
+            entity_ids,
+            attribute: fields.text("attribute"),
+            from,
+            to,
+            takes_all: !has_from && !has_to,
+            hold: fields.duration("for"),
+            is_from_alone: has_from && !has_to,
+        })
+    }
+
+    pub(crate) fn react(&self, trigger: &Trigger, change: &Change) -> Reaction {
+        let (old, new) = (self.read_view(&change.from), self.read_view(&change.to));
+        let is_same = old == new;
+        // A named attribute counts only when it is the one that changed.
+        let is_ignored = is_same && (self.attribute.is_some() || !self.takes_all);
+        if is_ignored || !self.from.takes(&old) || !self.to.takes(&new) {
+            return Reaction::Nothing;
+        }
+        let variable = trigger.variable(
+            format!("state of {}", change.entity_id),
+            [
+                ("platform", "state".into()),
+                ("entity_id", Data::Text(change.entity_id.to_string())),
+                ("from_state", change.from.to_data(&change.entity_id)),
+                ("to_state", change.to.to_data(&change.entity_id)),
+                ("attribute", self.attribute.clone().map_or(Data::Null, Data::Text)),
+                ("for", self.hold.map_or(Data::Null, |hold| Data::Text(timedelta_text(hold)))),
+            ],
+        );
+        match self.hold {
+            Some(hold) if hold.0 > 0 => Reaction::Hold(hold, variable),
+            _ => Reaction::Fire(variable),
+        }
+    }
+
+    /// Whether a `for:` that began with the change from `previous` to `held` goes on.
+    pub(crate) fn holds_on(&self, view: &View, previous: &Data, held: &Data) -> bool {
+        let value = self.read_view(view);
+        if self.is_from_alone { value != *previous } else { value == *held }
+    }
+
+    /// The state or attribute that it looks at.
+    pub(crate) fn read_view(&self, view: &View) -> Data {
+        view.read(self.attribute.as_deref())
+    }
+}

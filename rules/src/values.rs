@@ -1,0 +1,95 @@
+//! What reports do to entities: new values, the timers that go with them, confirmed commands, and
+//! the change that triggers will see.
+
+use crate::entity::EntityState;
+use crate::timer::{Purpose, Slot};
+use crate::trigger::Change;
+use crate::view::View;
+use crate::work::{Happening, Work};
+use crate::{Effect, LogIndex, NodeId};
+use gable_devices::{Entity, EntityId, Report, Timestamp};
+
+impl Work<'_> {
+    /// Takes over a report about an entity. `heard_by` is the node that heard it, and none where the
+    /// home itself concludes it.
+    pub(crate) fn report(&mut self, entity_id: &EntityId, report: Report, heard_by: Option<NodeId>) {
+        let Some(declared) = self.home.entities.get(entity_id) else { return };
+        let gives_value = match &report {
+            Report::Update { state, .. } => state.is_some(),
+            Report::Unknown => true,
+            Report::Available { .. } => false,
+        };
+        let turned_on = matches!(&report, Report::Update { state: Some(state), .. } if state == "on");
+        let is_forced = gives_value && heard_by.is_some() && declared.force_update();
+        self.update(entity_id, declared, is_forced, |entity, moment| {
+            if let Some(node) = heard_by {
+                entity.last_heard = moment.now;
+                entity.heard_index = moment.index;
+                entity.heard_by = Some(node);
+            }
+            entity.take(declared, report);
+        });
+        if gives_value {
+            self.set_value_timers(entity_id, declared, turned_on);
+        }
+        if heard_by.is_some() {
+            self.confirm_by(entity_id);
+        }
+    }
+
+    /// An entity was not heard of for as long as `expire_after` says.
+    pub(crate) fn expire_entity(&mut self, entity_id: &EntityId) {
+        let Some(declared) = self.home.entities.get(entity_id) else { return };
+        self.update(entity_id, declared, false, |entity, _| entity.expire(declared));
+    }
+
+    /// Changes an entity by `change` and tells whoever has to know, if anything became another.
+    fn update(
+        &mut self,
+        entity_id: &EntityId,
+        declared: &Entity,
+        is_forced: bool,
+        change: impl FnOnce(&mut EntityState, Moment),
+    ) {
+        let moment = Moment { now: self.rows.now, index: self.rows.index };
+        let Some(entity) = self.rows.entities.get_mut(entity_id) else { return };
+        let from = View::new(entity, Some(declared));
+        change(entity, moment);
+        let to = View::new(entity, Some(declared));
+        if from == to && !is_forced {
+            return;
+        }
+        if from.state != to.state || is_forced {
+            entity.last_changed = moment.now;
+        }
+        entity.last_updated = moment.now;
+        self.effect(Effect::EntityChanged {
+            entity_id: entity_id.clone(),
+            from: from.state.clone(),
+            to: to.state.clone(),
+        });
+        self.happen(Happening::Change(Change { entity_id: entity_id.clone(), from, to }));
+    }
+
+    /// Sets or gives up what runs from a report on: `off_delay` and `expire_after`.
+    fn set_value_timers(&mut self, entity_id: &EntityId, declared: &Entity, turned_on: bool) {
+        match declared.off_delay() {
+            Some(delay) if turned_on => {
+                let deadline = self.now().after(delay);
+                self.set_timer(deadline, Purpose::OffDelay(entity_id.clone()));
+            }
+            _ => self.cancel_slot(&Slot::OffDelay(entity_id.clone())),
+        }
+        if let Some(span) = declared.expire_after() {
+            let deadline = self.now().after(span);
+            self.set_timer(deadline, Purpose::ExpireAfter(entity_id.clone()));
+        }
+    }
+}
+
+/// Where in the log a change happens.
+#[derive(Clone, Copy)]
+struct Moment {
+    now: Timestamp,
+    index: LogIndex,
+}

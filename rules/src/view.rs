@@ -1,0 +1,45 @@
+//! An entity as automations see it at one moment.
+
+use crate::entity::EntityState;
+use gable_devices::{Data, Entity, EntityId, Quality};
+use std::collections::BTreeMap;
+
+/// State and attributes at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct View {
+    pub(crate) state: String,
+    pub(crate) attributes: BTreeMap<String, Data>,
+}
+
+impl View {
+    /// What automations see of an entity: while it is away, only what its declaration gives.
+    pub(crate) fn new(entity: &EntityState, declared: Option<&Entity>) -> View {
+        let attributes = match entity.quality {
+            Quality::Unknown | Quality::Good => entity.value.attributes.clone(),
+            Quality::Unavailable => declared.map(Entity::static_attributes).unwrap_or_default(),
+        };
+        View { state: entity.state().to_owned(), attributes }
+    }
+
+    /// The state, or one attribute.
+    pub(crate) fn read(&self, attribute: Option<&str>) -> Data {
+        match attribute {
+            None => Data::Text(self.state.clone()),
+            Some(name) => self.attributes.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The form in which templates see it, as Home Assistant's state object.
+    pub(crate) fn to_data(&self, entity_id: &EntityId) -> Data {
+        let name = self.attributes.get("friendly_name").cloned();
+        let name = name.unwrap_or_else(|| Data::Text(entity_id.object_id().replace('_', " ")));
+        Data::Map(BTreeMap::from([
+            ("entity_id".to_owned(), Data::Text(entity_id.to_string())),
+            ("domain".to_owned(), entity_id.domain().into()),
+            ("object_id".to_owned(), entity_id.object_id().into()),
+            ("name".to_owned(), name),
+            ("state".to_owned(), Data::Text(self.state.clone())),
+            ("attributes".to_owned(), Data::Map(self.attributes.clone())),
+        ]))
+    }
+}

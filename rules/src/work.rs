@@ -1,0 +1,116 @@
+//! One input being worked off: the rows it may change, the effects so far, and what automations
+//! have still to look at.
+//!
+//! Changes are looked at first in, first out: all values of a message change before any trigger
+//! sees one of them, and what actions bring about (optimistic states) waits behind what is there
+//! already. For each happening triggers are asked in file order, then in their order inside the
+//! automation, so that every replica does the same in the same order.
+
+use crate::condition::Scene;
+use crate::home::Home;
+use crate::route_cache::RouteCache;
+use crate::state::Rows;
+use crate::text::shorten;
+use crate::trigger::Change;
+use crate::{Effect, Message};
+use gable_devices::{Context, Timestamp};
+use std::collections::VecDeque;
+
+/// How many actions one input may lead to, over all runs, before the rest is given up: far beyond
+/// any home's need, and near enough to keep one input from stopping the log.
+pub const ACTIONS_PER_INPUT_MAX: u32 = 10_000;
+
+/// How long a chain of automations may be in which each is triggered by what the one before has
+/// done, before the rest is given up.
+pub const CHAIN_MAX: u32 = 32;
+
+/// One input being worked off.
+pub(crate) struct Work<'s> {
+    pub(crate) rows: &'s mut Rows,
+    pub(crate) home: &'s Home,
+    pub(crate) routes: &'s mut RouteCache,
+    pub(crate) effects: Vec<Effect>,
+    /// Bounded by the actions that may bring them about, and by [`CHAIN_MAX`].
+    happenings: VecDeque<(u32, Happening<'s>)>,
+    /// How far down the chain the happening is that is being looked at.
+    depth: u32,
+    actions_left: u32,
+    has_warned_of_chain: bool,
+}
+
+/// Something that triggers look at.
+pub(crate) enum Happening<'s> {
+    Message(&'s Message),
+    Change(Change),
+}
+
+impl<'s> Work<'s> {
+    pub(crate) fn new(rows: &'s mut Rows, home: &'s Home, routes: &'s mut RouteCache) -> Work<'s> {
+        Work {
+            rows,
+            home,
+            routes,
+            effects: Vec::new(),
+            happenings: VecDeque::new(),
+            depth: 0,
+            actions_left: ACTIONS_PER_INPUT_MAX,
+            has_warned_of_chain: false,
+        }
+    }
+
+    /// Lets automations look at all that has happened, and at what comes of that.
+    pub(crate) fn settle(&mut self) {
+        while let Some((depth, happening)) = self.happenings.pop_front() {
+            self.depth = depth;
+            match happening {
+                Happening::Message(message) => self.on_message_triggers(message),
+                Happening::Change(change) => self.on_change(&change),
+            }
+        }
+    }
+
+    /// Adds something for triggers to look at.
+    pub(crate) fn happen(&mut self, happening: Happening<'s>) {
+        if self.depth < CHAIN_MAX {
+            self.happenings.push_back((self.depth + 1, happening));
+        } else if !self.has_warned_of_chain {
+            self.has_warned_of_chain = true;
+            let subject = match &happening {
+                Happening::Message(message) => message.topic.clone(),
+                Happening::Change(change) => change.entity_id.to_string(),
+            };
+            let text =
+                format!("automations triggered each other {CHAIN_MAX} times in a row; the chain ends here");
+            self.notice(subject, text);
+        }
+    }
+
+    /// Uses up one of the actions that this input may lead to.
+    pub(crate) fn take_action(&mut self) -> Result<(), String> {
+        match self.actions_left.checked_sub(1) {
+            Some(left) => {
+                self.actions_left = left;
+                Ok(())
+            }
+            None => Err(format!("one input led to more than {ACTIONS_PER_INPUT_MAX} actions")),
+        }
+    }
+
+    /// The home as conditions and templates see it now.
+    pub(crate) fn scene<'a>(&'a self, context: &'a Context) -> Scene<'a> {
+        Scene { rows: self.rows, home: self.home, context }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.rows.now
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Tells people something.
+    pub(crate) fn notice(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.effects.push(Effect::Notice { subject: shorten(subject.into()), text: shorten(text.into()) });
+    }
+}
