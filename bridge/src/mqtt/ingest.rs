@@ -1,0 +1,430 @@
+//! From the broker into the log: one task that proposes what it hears and acknowledges what the log
+//! has taken.
+//!
+//! Many proposals are under way at once, started in the order of the messages. A message is
+//! acknowledged after its commit and its application on this node, and in order ([`Ledger`]). A
+//! message that the broker delivers anew after a lost connection is not proposed anew while its
+//! first proposal is remembered. After a restart of the process it is: delivery is at least once.
+//!
+//! Only messages that the home asks for are proposed, so that a subscription cannot feed Gable's
+//! own commands back into the log. Where an automation does listen on a topic that Gable publishes,
+//! see [`Echoes`]; for retained messages, see [`LastHeard`]; for a broker that all nodes share, see
+//! [`Ownership`].
+
+use super::counters::{Counters, count};
+use super::fingerprint::Fingerprint;
+use super::ledger::{Delivery, Ledger};
+use super::link::{Connection, Inbound};
+use super::ownership::{Ownership, Verdict};
+use super::recent::{Echoes, LastHeard};
+use super::subscriptions::Subscriptions;
+use crate::raft::{Applied, Committed, ProposeError, Replica, Settled};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use gable_devices::QoS;
+use gable_rules::{InputKind, Message, Node, NodeId};
+use rumqttc::{Publish, SubscribeReasonCode};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+/// How many messages may be between delivery and acknowledgement. With this many the task takes no
+/// more from the link: messages at QoS 0 are then dropped there, and the broker keeps the others.
+const OPEN_MAX: usize = 4096;
+
+type Proposal = BoxFuture<'static, Proposed>;
+
+/// A finished proposal.
+struct Proposed {
+    what: What,
+    result: Result<Committed, ProposeError>,
+}
+
+/// What was proposed.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// The message under this token.
+    Message(u64),
+    Link {
+        up: bool,
+    },
+}
+
+/// Why the task ends.
+struct Ended;
+
+/// The ingesting task.
+pub(super) struct Ingest {
+    replica: Replica,
+    me: NodeId,
+    extra_topics: Vec<String>,
+    counters: Counters,
+    echoes: Arc<Mutex<Echoes>>,
+    ledger: Ledger,
+    last: LastHeard,
+    /// Present where all nodes share one broker.
+    ownership: Option<Ownership>,
+    nodes: Vec<(NodeId, Node)>,
+    subscriptions: Subscriptions,
+    /// The filters of entities and automations that the subscriptions were made from.
+    home_filters: BTreeSet<String>,
+    connection: Option<Connection>,
+    proposals: FuturesUnordered<Proposal>,
+    /// What the log was told about the link last, and whether that is under way.
+    link_told: Option<bool>,
+    link_telling: bool,
+}
+
+impl Ingest {
+    pub(super) fn new(
+        replica: Replica,
+        me: NodeId,
+        shared_broker: bool,
+        extra_topics: Vec<String>,
+        counters: Counters,
+        echoes: Arc<Mutex<Echoes>>,
+    ) -> Ingest {
+        Ingest {
+            replica,
+            me,
+            extra_topics,
+            counters,
+            echoes,
+            ledger: Ledger::default(),
+            last: LastHeard::default(),
+            ownership: shared_broker.then(|| Ownership::new(me)),
+            nodes: Vec::new(),
+            subscriptions: Subscriptions::default(),
+            home_filters: BTreeSet::new(),
+            connection: None,
+            proposals: FuturesUnordered::new(),
+            link_told: None,
+            link_telling: false,
+        }
+    }
+
+    /// Runs until the replica stops or the link's task is gone.
+    pub(super) async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>) {
+        let mut applied = self.replica.applied();
+        // Only ownership needs every entry; others would lag behind this channel for nothing.
+        let mut entries = self.ownership.is_some().then(|| self.replica.entries());
+        self.want();
+        self.follow_state();
+        self.tell_link();
+        while self.step(&mut inbound, &mut applied, &mut entries).await.is_ok() {
+            self.acknowledge();
+        }
+        debug!("the MQTT edge stops listening");
+    }
+
+    async fn step(
+        &mut self,
+        inbound: &mut mpsc::Receiver<Inbound>,
+        applied: &mut watch::Receiver<gable_rules::LogIndex>,
+        entries: &mut Option<broadcast::Receiver<Arc<Applied>>>,
+    ) -> Result<(), Ended> {
+        let has_room = self.ledger.len() < OPEN_MAX && self.proposals.len() < OPEN_MAX;
+        let expiry = self.ownership.as_ref().and_then(Ownership::next_expiry);
+        tokio::select! {
+            biased;
+            Some(proposed) = self.proposals.next() => self.finish(proposed)?,
+            entry = next_entry(entries), if entries.is_some() => self.see(entry)?,
+            changed = applied.changed() => {
+                changed.map_err(|_| Ended)?;
+                self.follow_state();
+            }
+            heard = inbound.recv(), if has_room => self.take(heard.ok_or(Ended)?),
+            () = sleep_until(expiry.unwrap_or_else(Instant::now)), if expiry.is_some() => self.expire(),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Up { connection, session_present } => {
+                if !session_present {
+                    self.ledger.session_lost();
+                }
+                for filters in self.subscriptions.connected() {
+                    self.subscribe(&connection, &filters);
+                }
+                self.connection = Some(connection);
+                self.follow_link();
+            }
+            Inbound::Subscribed(answers) => {
+                let granted = answers.iter().map(|answer| *answer != SubscribeReasonCode::Failure);
+                for filter in self.subscriptions.answered(granted) {
+                    warn!(topic = filter, "the broker refused a subscription: check its access rules");
+                }
+                self.follow_link();
+            }
+            Inbound::Message(publish) => self.hear(publish),
+            Inbound::Down => {
+                self.connection = None;
+                let ownership = self.ownership.as_mut();
+                let held = ownership.map(Ownership::clear).unwrap_or_default();
+                self.ledger.disconnected(|token| !held.contains(&token));
+                self.follow_link();
+            }
+        }
+    }
+
+    /// Decides what a delivered message is, and proposes it if it is this node's to propose.
+    fn hear(&mut self, publish: Publish) {
+        count(&self.counters.heard);
+        let fingerprint = Fingerprint::of(&publish.topic, &publish.payload);
+        let is_retained = publish.retain;
+        let topic = publish.topic.clone();
+        let message = Message {
+            topic: publish.topic.clone(),
+            payload: publish.payload.to_vec(),
+            qos: qos(publish.qos),
+            retain: is_retained,
+            takeover: false,
+        };
+        let Delivery::New(token) = self.ledger.add(publish, fingerprint) else {
+            debug!(topic, "delivered once more");
+            return;
+        };
+        if let Err(reason) = check_topic(&topic) {
+            self.refuse(token, &topic, reason);
+            return;
+        }
+        let is_news = self.subscriptions.is_wanted(&topic)
+            && (self.last.note(&topic, fingerprint) || !is_retained)
+            && !self.is_foreign_echo(&topic, fingerprint);
+        if !is_news {
+            self.pass_over(token);
+            return;
+        }
+        match self.verdict(token, &message) {
+            Verdict::Propose { takeover } => self.propose(token, Message { takeover, ..message }),
+            Verdict::Hold => {}
+            Verdict::Settled => self.pass_over(token),
+        }
+    }
+
+    /// Whether a message is our own publish come back, and another node's to propose.
+    fn is_foreign_echo(&self, topic: &str, fingerprint: Fingerprint) -> bool {
+        let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
+        echoes.returned(Instant::now(), fingerprint)
+            && self.replica.read(|state| state.owner(topic)).is_some_and(|owner| owner != self.me)
+    }
+
+    fn verdict(&mut self, token: u64, message: &Message) -> Verdict {
+        let Some(ownership) = &mut self.ownership else { return Verdict::Propose { takeover: false } };
+        let owner = self.replica.read(|state| state.owner(&message.topic));
+        if message.retain {
+            // The broker sends it to a new subscriber only, so the owner has no copy to wait for.
+            // It heard the message at its own subscription, or live.
+            return match owner {
+                Some(owner) if owner != self.me => Verdict::Settled,
+                _ => Verdict::Propose { takeover: true },
+            };
+        }
+        ownership.heard(Instant::now(), token, &message.topic, &message.payload, owner)
+    }
+
+    fn propose(&mut self, token: u64, message: Message) {
+        count(&self.counters.proposed);
+        self.start(What::Message(token), InputKind::Message(message));
+    }
+
+    /// Proposes a message that was held for its owner.
+    fn take_over(&mut self, token: u64) {
+        let Some(publish) = self.ledger.open(token) else { return };
+        let message = Message {
+            topic: publish.topic.clone(),
+            payload: publish.payload.to_vec(),
+            qos: qos(publish.qos),
+            retain: publish.retain,
+            takeover: true,
+        };
+        info!(topic = message.topic, "proposing a message in place of its silent owner");
+        self.propose(token, message);
+    }
+
+    fn start(&mut self, what: What, kind: InputKind) {
+        let replica = self.replica.clone();
+        let mut proposal = async move { Proposed { what, result: replica.propose(kind).await } }.boxed();
+        // An input's place in the log is taken when its proposal is first polled, so that happens
+        // here and now, in the order of the messages.
+        match (&mut proposal).now_or_never() {
+            Some(proposed) => self.proposals.push(std::future::ready(proposed).boxed()),
+            None => self.proposals.push(proposal),
+        }
+    }
+
+    fn finish(&mut self, Proposed { what, result }: Proposed) -> Result<(), Ended> {
+        match (what, result) {
+            (_, Err(ProposeError::Stopped)) => return Err(Ended),
+            (What::Link { up }, result) => {
+                self.link_telling = false;
+                self.link_told = result.is_ok().then_some(up);
+                self.tell_link();
+            }
+            (What::Message(token), Ok(Committed { outcome: Settled::Refused(reason), .. })) => {
+                self.refuse_open(token, &reason);
+            }
+            (What::Message(token), Ok(_)) => self.ledger.settle(token),
+            (What::Message(token), Err(error)) => self.refuse_open(token, &error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn refuse_open(&mut self, token: u64, reason: &str) {
+        let topic = self.ledger.open(token).map(|publish| publish.topic.clone()).unwrap_or_default();
+        self.refuse(token, &topic, reason);
+    }
+
+    fn refuse(&mut self, token: u64, topic: &str, reason: &str) {
+        let refused = 1 + self.counters.invalid.fetch_add(1, Relaxed);
+        // A broken device must not fill the disk with log lines.
+        if refused <= 100 || refused.is_power_of_two() {
+            warn!(topic, reason, refused, "dropped a message that can not be taken");
+        }
+        self.ledger.settle(token);
+    }
+
+    fn pass_over(&mut self, token: u64) {
+        count(&self.counters.passed_over);
+        self.ledger.settle(token);
+    }
+
+    fn acknowledge(&mut self) {
+        while let Some(publish) = self.ledger.next_settled() {
+            let Some(connection) = self.connection.as_ref().filter(|_| publish.pkid != 0) else { continue };
+            match connection.acknowledge(&publish) {
+                Ok(()) => count(&self.counters.acknowledged),
+                // The connection is gone; the broker will deliver the message anew.
+                Err(error) => debug!(topic = publish.topic, %error, "could not acknowledge"),
+            }
+        }
+    }
+
+    /// Looks at what other nodes proposed.
+    fn see(&mut self, entry: Result<Arc<Applied>, RecvError>) -> Result<(), Ended> {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // What was missed may settle held messages; they will be given up in time.
+            Err(RecvError::Lagged(_)) => return Ok(()),
+            Err(RecvError::Closed) => return Err(Ended),
+        };
+        for (input, _) in entry.inputs() {
+            let InputKind::Message(message) = &input.kind else { continue };
+            let Some(ownership) = self.ownership.as_mut().filter(|_| self.connection.is_some()) else {
+                continue;
+            };
+            if input.origin.node == self.me {
+                continue;
+            }
+            if let Some(token) = ownership.applied(Instant::now(), &message.topic, &message.payload) {
+                self.pass_over(token);
+            }
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self) {
+        let expired = self.ownership.as_mut().map(|ownership| ownership.expire(Instant::now()));
+        for token in expired.into_iter().flatten() {
+            warn!(token, "nobody proposed a message that was held for its owner");
+            self.pass_over(token);
+        }
+    }
+
+    /// Looks whether the home was configured anew, and whether nodes came or went.
+    fn follow_state(&mut self) {
+        let changed = self.replica.read(|state| {
+            let filters = state.topic_filters();
+            (*filters != self.home_filters).then(|| filters.clone())
+        });
+        if let Some(filters) = changed {
+            self.home_filters = filters;
+            self.want();
+        }
+        if self.ownership.is_some() {
+            self.follow_nodes();
+        }
+    }
+
+    fn want(&mut self) {
+        let wanted = self.home_filters.iter().chain(&self.extra_topics).cloned().collect();
+        let change = self.subscriptions.want(wanted);
+        let Some(connection) = self.connection.clone() else { return };
+        for filters in &change.subscribe {
+            self.subscribe(&connection, filters);
+        }
+        for filter in &change.unsubscribe {
+            if let Err(error) = connection.unsubscribe(filter) {
+                debug!(topic = filter, %error, "could not unsubscribe");
+            }
+        }
+        self.follow_link();
+    }
+
+    fn follow_nodes(&mut self) {
+        let nodes: Vec<_> = self.replica.read(|state| state.nodes().collect());
+        let Some(ownership) = self.ownership.as_mut().filter(|_| nodes != self.nodes) else { return };
+        self.nodes = nodes;
+        let replica = &self.replica;
+        let mine = ownership.owners_changed(Instant::now(), |topic| replica.read(|state| state.owner(topic)));
+        for token in mine {
+            self.take_over(token);
+        }
+    }
+
+    fn subscribe(&self, connection: &Connection, filters: &[String]) {
+        if let Err(error) = connection.subscribe(filters) {
+            warn!(topic = filters.join(" "), %error, "could not subscribe");
+        }
+    }
+
+    fn follow_link(&mut self) {
+        let up = self.connection.is_some() && self.subscriptions.is_settled();
+        self.counters.link_up.store(up, Relaxed);
+        self.tell_link();
+    }
+
+    /// Tells the log how the link is, if it does not know. One such input is under way at a time, so
+    /// that a broker which comes and goes cannot pile them up while the cluster has no leader.
+    fn tell_link(&mut self) {
+        let up = self.counters.link_up.load(Relaxed);
+        if !self.link_telling && self.link_told != Some(up) {
+            self.link_telling = true;
+            self.start(What::Link { up }, InputKind::Link { up });
+        }
+    }
+}
+
+async fn next_entry(
+    entries: &mut Option<broadcast::Receiver<Arc<Applied>>>,
+) -> Result<Arc<Applied>, RecvError> {
+    match entries {
+        Some(entries) => entries.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says why a topic can not be taken. Some brokers let anything through.
+fn check_topic(topic: &str) -> Result<(), &'static str> {
+    match topic {
+        "" => Err("the topic is empty"),
+        topic if topic.contains(['+', '#']) => Err("the topic has a wildcard"),
+        topic if topic.contains('\0') => Err("the topic has a zero character"),
+        _ => Ok(()),
+    }
+}
+
+fn qos(qos: rumqttc::QoS) -> QoS {
+    match qos {
+        rumqttc::QoS::AtMostOnce => QoS::AtMostOnce,
+        rumqttc::QoS::AtLeastOnce => QoS::AtLeastOnce,
+        rumqttc::QoS::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}

@@ -1,0 +1,241 @@
+//! Who proposes a message where all nodes share one broker and each hears every message.
+//!
+//! The owner of the topic does (rendezvous hashing over the nodes that are up and linked). The
+//! others hold the message, unacknowledged, until they see the owner's copy in the log. When the
+//! owner falls silent first, whoever owns the topic then proposes what it holds, marked as a
+//! takeover, so that the state can drop it should the old owner's proposal have made it after all.
+//!
+//! MQTT messages carry no identity, so a held message and an applied one are matched by topic and
+//! payload, oldest first. Applied messages that this node has not heard yet are remembered for the
+//! same reason: the owner's copy may overtake ours.
+
+use super::fingerprint::Fingerprint;
+use gable_rules::NodeId;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a message is held. A live owner has its own copy, and the broker redelivers that to
+/// the owner if it dies, so a message that is given up here is late at worst.
+const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// How long an applied message is remembered: our copy left the same broker at the same time. Longer
+/// than that it would rather settle the next message of equal content, which is an event of its own.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// How many messages are held or remembered. When one more comes the oldest is given up, for the
+/// reason that stands at [`HOLD_MAX`].
+const COUNT_MAX: usize = 4096;
+
+/// For so long after the set of owners changed, messages are proposed as takeovers: the former
+/// owner may have proposed the same message just before it learned of the change.
+const CHANGE_GRACE: Duration = Duration::from_secs(1);
+
+/// What is to be done with a message that was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Propose {
+        takeover: bool,
+    },
+    /// Wait for the owner's copy.
+    Hold,
+    /// The owner's copy was applied already.
+    Settled,
+}
+
+/// The messages of others' topics that this node heard, and those it has yet to hear.
+#[derive(Debug)]
+pub(super) struct Ownership {
+    me: NodeId,
+    held: VecDeque<Held>,
+    ahead: VecDeque<(Fingerprint, Instant)>,
+    changed_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: u64,
+    topic: String,
+    fingerprint: Fingerprint,
+    since: Instant,
+}
+
+impl Ownership {
+    pub(super) fn new(me: NodeId) -> Ownership {
+        Ownership { me, held: VecDeque::new(), ahead: VecDeque::new(), changed_at: None }
+    }
+
+    /// Takes a message from the broker; `token` names it in later answers.
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        token: u64,
+        topic: &str,
+        payload: &[u8],
+        owner: Option<NodeId>,
+    ) -> Verdict {
+        let fingerprint = Fingerprint::of(topic, payload);
+        self.expire_ahead(now);
+        if let Some(position) = self.ahead.iter().position(|(ahead, _)| *ahead == fingerprint) {
+            self.ahead.remove(position);
+            return Verdict::Settled;
+        }
+        if owner == Some(self.me) {
+            let takeover = self.changed_at.is_some_and(|changed_at| now - changed_at < CHANGE_GRACE);
+            return Verdict::Propose { takeover };
+        }
+        self.held.push_back(Held { token, topic: topic.to_owned(), fingerprint, since: now });
+        Verdict::Hold
+    }
+
+    /// Takes another node's message out of the log, and returns the held one that it settles.
+    pub(super) fn applied(&mut self, now: Instant, topic: &str, payload: &[u8]) -> Option<u64> {
+        let fingerprint = Fingerprint::of(topic, payload);
+        match self.held.iter().position(|held| held.fingerprint == fingerprint) {
+            Some(position) => self.held.remove(position).map(|held| held.token),
+            None => {
+                if self.ahead.len() == COUNT_MAX {
+                    self.ahead.pop_front();
+                }
+                self.ahead.push_back((fingerprint, now));
+                None
+            }
+        }
+    }
+
+    /// Notes that nodes came or went, and returns the held messages that fall to this node now.
+    pub(super) fn owners_changed(
+        &mut self,
+        now: Instant,
+        owner: impl Fn(&str) -> Option<NodeId>,
+    ) -> Vec<u64> {
+        self.changed_at = Some(now);
+        let me = self.me;
+        let (mine, others) = self.held.drain(..).partition(|held| owner(&held.topic) == Some(me));
+        self.held = others;
+        let mine: VecDeque<Held> = mine;
+        mine.into_iter().map(|held| held.token).collect()
+    }
+
+    /// Gives up what is too old or too much, and returns what was held of it.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
+        self.expire_ahead(now);
+        let is_old = |held: &Held| now - held.since > HOLD_MAX;
+        let mut expired = Vec::new();
+        while self.held.len() > COUNT_MAX || self.held.front().is_some_and(is_old) {
+            expired.extend(self.held.pop_front().map(|held| held.token));
+        }
+        expired
+    }
+
+    fn expire_ahead(&mut self, now: Instant) {
+        while self.ahead.front().is_some_and(|(_, since)| now - *since > AHEAD_MAX) {
+            self.ahead.pop_front();
+        }
+    }
+
+    /// When [`Ownership::expire`] has something to do next.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.held.front().map(|held| held.since + HOLD_MAX)
+    }
+
+    /// Forgets everything and returns what was held: the link is gone, and the broker delivers anew
+    /// what was not acknowledged.
+    pub(super) fn clear(&mut self) -> Vec<u64> {
+        self.ahead.clear();
+        self.held.drain(..).map(|held| held.token).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    /// Plays `script`, one step a line, and compares the answers. Payloads stand for messages:
+    /// `heard TOKEN PAYLOAD OWNER`, `applied PAYLOAD`, `owner NODE`, `wait SECONDS`.
+    #[track_caller]
+    fn check(script: &str, expected: &[&str]) {
+        let mut ownership = Ownership::new(ME);
+        let mut now = Instant::now();
+        let mut answers = Vec::new();
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["heard", token, payload, owner] => {
+                    let owner = owner.parse().ok().map(NodeId);
+                    let token = token.parse().unwrap();
+                    answers
+                        .push(format!("{:?}", ownership.heard(now, token, "t", payload.as_bytes(), owner)));
+                }
+                ["applied", payload] => {
+                    answers.push(format!("{:?}", ownership.applied(now, "t", payload.as_bytes())));
+                }
+                ["owner", owner] => {
+                    let owner = owner.parse().ok().map(NodeId);
+                    answers.push(format!("{:?}", ownership.owners_changed(now, |_| owner)));
+                }
+                ["wait", seconds] => {
+                    now += Duration::from_secs(seconds.parse().unwrap());
+                    answers.push(format!("{:?}", ownership.expire(now)));
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        assert_eq!(answers, expected, "{script}");
+    }
+
+    #[test]
+    fn the_owner_proposes_and_the_others_hold() {
+        check(
+            "heard 1 on 1\nheard 2 on 2\nheard 3 on none",
+            &["Propose { takeover: false }", "Hold", "Hold"],
+        );
+    }
+
+    #[test]
+    fn a_held_message_is_settled_by_the_owners_copy_in_order() {
+        check(
+            "heard 1 on 2\nheard 2 on 2\nheard 3 off 2\napplied on\napplied off\napplied on",
+            &["Hold", "Hold", "Hold", "Some(1)", "Some(3)", "Some(2)"],
+        );
+    }
+
+    #[test]
+    fn a_copy_that_overtakes_settles_the_message_when_it_comes() {
+        check("applied on\nheard 1 on 2\nheard 2 on 2", &["None", "Settled", "Hold"]);
+        // Also when the topic fell to this node in between, but not for ever.
+        check("applied on\nowner 1\nheard 1 on 1", &["None", "[]", "Settled"]);
+        check("applied on\nwait 6\nheard 1 on 2", &["None", "[]", "Hold"]);
+    }
+
+    #[test]
+    fn a_silent_owners_messages_are_taken_over_once() {
+        check(
+            "heard 1 on 2\nheard 2 off 2\nowner 3\nowner 1\nowner 1\nheard 3 on 1\nwait 2\nheard 4 on 1",
+            &[
+                "Hold",
+                "Hold",
+                "[]",
+                "[1, 2]",
+                "[]",
+                "Propose { takeover: true }",
+                "[]",
+                "Propose { takeover: false }",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_no_one_claims_is_given_up_at_last() {
+        check("heard 1 on 2\nwait 60\nwait 1\napplied on", &["Hold", "[]", "[1]", "None"]);
+        let mut ownership = Ownership::new(ME);
+        let now = Instant::now();
+        for token in 0..=COUNT_MAX as u64 {
+            ownership.heard(now, token, "t", &token.to_be_bytes(), Some(OTHER));
+        }
+        assert_eq!(ownership.expire(now), [0]);
+    }
+}
