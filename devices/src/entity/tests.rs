@@ -1,1 +1,46 @@
-//! x
+//! Declarations, payloads and commands, from text to text. The payloads have the shapes that
+//! Zigbee2MQTT, Tasmota and ESPHome send.
+
+mod commands;
+mod corpus;
+mod declarations;
+mod payloads;
+
+use super::*;
+use crate::{Report, yaml};
+
+/// Reads one file's `mqtt:` section.
+fn read(section: &str) -> (Entities, Vec<String>) {
+    let node = yaml::parse("home.yaml", section).unwrap();
+    let (entities, problems) = Entities::from_nodes([&node]);
+    (entities, problems.iter().map(Problem::to_string).collect())
+}
+
+/// Reads a section that has to be right.
+#[track_caller]
+fn entities(section: &str) -> Entities {
+    let (entities, problems) = read(section);
+    assert_eq!(problems, [""; 0]);
+    entities
+}
+
+fn id(text: &str) -> EntityId {
+    text.parse().unwrap()
+}
+
+/// `on brightness=128`, `! a problem`, ...
+fn show(result: &Result<Event, DecodeError>) -> String {
+    let event = match result {
+        Ok(event) => event,
+        Err(error) => return format!("! {error}"),
+    };
+    let what = match &event.report {
+        Report::Update { state, attributes } => {
+            let attributes = attributes.iter().map(|(name, data)| format!("{name}={}", data.to_json()));
+            state.iter().cloned().chain(attributes).collect::<Vec<_>>().join(" ")
+        }
+        Report::Unknown => "unknown".to_owned(),
+        Report::Available { source, online } => format!("available[{source}]={online}"),
+    };
+    format!("{} {what}", event.entity_id)
+}
