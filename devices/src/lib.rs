@@ -13,6 +13,7 @@ mod entity;
 mod entity_id;
 mod event;
 mod platform;
+pub mod sim;
 mod template;
 mod time;
 pub mod topic;

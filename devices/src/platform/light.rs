@@ -168,7 +168,7 @@ fn current_brightness(call: &Call<'_>) -> Option<f64> {
 /// From the device's scale to 255; zero is no brightness but a way to say off, and says nothing.
 fn from_scale(brightness: f64, scale: f64) -> Option<Data> {
     let full = (brightness / scale * FULL).round_ties_even().min(FULL);
-    (brightness > 0.0 && full.is_finite()).then(|| Data::Int(full as i64))
+    (brightness > 0.0 && full.is_finite()).then_some(Data::Int(full as i64))
 }
 
 /// From 255 to the device's scale, and never down to zero.

@@ -26,8 +26,8 @@ fn zigbee2mqtts_own_messages_decode() {
     for section in &sections {
         let (entities, problems) = Entities::from_nodes([section]);
         // Over discovery Home Assistant passes over keys that it does not know; in files it does not.
-        let serious = problems.iter().filter(|problem| !problem.message.starts_with("unknown key"));
-        assert_eq!(serious.collect::<Vec<_>>(), [&Problem::new("", ""); 0]);
+        let serious = problems.iter().find(|problem| !problem.message.starts_with("unknown key"));
+        assert_eq!(serious, None);
         loaded += entities.len();
         for line in lines.iter().filter(|line| text(line, "kind") != "discovery") {
             let payload = text(line, "payload");
