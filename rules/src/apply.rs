@@ -65,6 +65,7 @@ impl<'s> Work<'s> {
         if !self.rows.window.is_news(self.rows.now, node, owner, message) {
             return self.effect(Effect::Refused(Refusal::AlreadyHeard));
         }
+        self.rows.deliveries.note(self.rows.index, node, message);
         self.happen(Happening::Message(message));
         let entities = &self.rows.entities;
         let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());

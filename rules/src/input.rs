@@ -63,6 +63,9 @@ pub struct Message {
     /// owner proposes it. This one is proposed in place of an owner that fell silent, which may
     /// have proposed it as well.
     pub takeover: bool,
+    /// Under which packet id the origin's broker delivered it; 0 at QoS 0 and where no broker did.
+    /// It shows a delivery that the broker repeats after the origin has started anew.
+    pub packet_id: u16,
 }
 
 /// One YAML file of the home: its name as people know it, and its text.

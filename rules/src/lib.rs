@@ -10,6 +10,7 @@ mod automation;
 mod cache;
 mod condition;
 mod configure;
+mod deliveries;
 mod effect;
 mod entity;
 mod fnv;

@@ -3,6 +3,7 @@
 //! This file is what others may read; [`crate::apply`] is the only place that changes it.
 
 use crate::cache::{Counters, Policy};
+use crate::deliveries::Deliveries;
 use crate::home::Home;
 use crate::nodes::{self, Node};
 use crate::outbox::{Outbox, OutboxRow};
@@ -35,6 +36,7 @@ pub(crate) struct Rows {
     pub(crate) now: Timestamp,
     pub(crate) seen: Seen,
     pub(crate) window: Window,
+    pub(crate) deliveries: Deliveries,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) sources: Arc<[SourceFile]>,
     pub(crate) entities: BTreeMap<EntityId, EntityState>,
@@ -121,6 +123,17 @@ impl State {
         nodes::owner(&self.rows.nodes, topic)
     }
 
+    /// Whether `node`'s broker delivered this message lately under this packet id, and it counted.
+    pub fn was_delivered(&self, node: NodeId, packet_id: u16, topic: &str, payload: &[u8]) -> bool {
+        self.rows.deliveries.contains(node, packet_id, topic, payload)
+    }
+
+    /// Whether the last message of a topic had this payload: the last one that `node` brought, or
+    /// any node.
+    pub fn was_last(&self, node: Option<NodeId>, topic: &str, payload: &[u8]) -> bool {
+        self.rows.deliveries.is_last(node, topic, payload)
+    }
+
     /// Returns the home's files in force.
     pub fn sources(&self) -> &[SourceFile] {
         &self.rows.sources
@@ -129,6 +142,11 @@ impl State {
     /// Returns what is wrong with them.
     pub fn problems(&self) -> &[Problem] {
         &self.home.problems
+    }
+
+    /// Returns the ids of the automations that run.
+    pub fn automations(&self) -> impl Iterator<Item = &str> {
+        self.home.automations.iter().map(|automation| automation.id.as_str())
     }
 
     /// Returns the topic filters that entities and automations need, none covered by another.
