@@ -95,10 +95,11 @@ impl Clock {
         clocks.log.raise(at);
     }
 
-    /// Takes over the log time that the leader's message told.
-    pub fn follow(&self, log_time: Timestamp) {
+    /// Takes over the log time that the leader's message told when it arrived.
+    pub fn follow(&self, log_time: Timestamp, received: Instant) {
         let monotonic = self.monotonic();
-        self.lock().log.follow(log_time, monotonic);
+        let since = i64::try_from(received.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.lock().log.follow(Timestamp(log_time.0.saturating_add(since)), monotonic);
     }
 
     /// Begins to tell the time to others. A node that has heard nobody tell it since it started

@@ -18,8 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A node whose disk was emptied must not: its peers have a cluster, and its leader will refill it.
 pub(super) async fn run(core: Core, members: BTreeMap<u64, Peer>, is_empty: bool) {
     if !is_empty {
-        notice_moved_peers(&core, &members);
-        return;
+        return notice_moved_peers(&core, &members).await;
     }
     let asked = timeout(ASKING_LIMIT, ask_all(&core)).await;
     match asked {
@@ -85,9 +84,12 @@ async fn ask_all(core: &Core) -> bool {
 }
 
 /// Tells when the settings reach a peer elsewhere than the log says: the settings win.
-fn notice_moved_peers(core: &Core, members: &BTreeMap<u64, Peer>) {
-    use openraft::async_runtime::watch::WatchReceiver;
-    let membership = core.raft.metrics().borrow_watched().membership_config.clone();
+async fn notice_moved_peers(core: &Core, members: &BTreeMap<u64, Peer>) {
+    let known =
+        core.raft.wait(None).metrics(|metrics| metrics.membership_config.log_id().is_some(), "the members");
+    // It fails when the replica stops.
+    let Ok(metrics) = known.await else { return };
+    let membership = metrics.membership_config;
     for (node, logged) in membership.nodes() {
         match members.get(node) {
             Some(peer) if peer != logged => {

@@ -7,14 +7,15 @@ use super::core::Core;
 use super::settings::Compaction;
 use super::state_machine::Growth;
 use gable_rules::LogIndex;
-use openraft::async_runtime::watch::WatchReceiver;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 /// Takes snapshots until the replica stops.
 pub(super) async fn run(core: Core, settings: Compaction, growth: Arc<Growth>) {
     let mut applied = core.home.applied();
-    let mut base = Base::now(&core, &growth);
+    let snapshot = core.store.snapshot_meta().await.and_then(|meta| meta.last_log_id);
+    let index = LogIndex(snapshot.map_or(0, |log_id| log_id.index()));
+    let mut base = Base { index, bytes: growth.bytes(), first_entry_at: None };
     loop {
         let deadline = base.first_entry_at.map(|at| at + settings.age);
         let due = tokio::select! {
@@ -46,16 +47,6 @@ struct Base {
 }
 
 impl Base {
-    fn now(core: &Core, growth: &Growth) -> Base {
-        let metrics = core.raft.metrics();
-        let snapshot = metrics.borrow_watched().snapshot;
-        Base {
-            index: LogIndex(snapshot.map_or(0, |log_id| log_id.index())),
-            bytes: growth.bytes(),
-            first_entry_at: None,
-        }
-    }
-
     fn is_due(&mut self, applied: LogIndex, bytes: u64, settings: &Compaction) -> bool {
         let entries = applied.0.saturating_sub(self.index.0);
         if entries > 0 && self.first_entry_at.is_none() {

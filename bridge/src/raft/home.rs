@@ -100,6 +100,11 @@ impl Home {
 
     /// Tells everybody that an entry is applied.
     pub(super) fn announce(&self, applied: Arc<Applied>, outcomes: &[Outcome]) {
+        #[cfg(feature = "simulation")]
+        crate::simulation::tell(self.window.node(), || crate::simulation::Sight::Applied {
+            applied: applied.clone(),
+            hash: self.read(State::hash),
+        });
         self.window.settle(applied.index, applied.batch(), outcomes);
         self.applied.send_replace(applied.index);
         // It fails when nobody listens.
@@ -118,6 +123,11 @@ impl Home {
         let now = state.now();
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.clock.applied(now);
+        #[cfg(feature = "simulation")]
+        crate::simulation::tell(self.window.node(), || crate::simulation::Sight::Installed {
+            index,
+            hash: self.read(State::hash),
+        });
         if let Some(origin) = seen {
             self.window.settle_by_snapshot(index, origin.boot, origin.sequence);
         }

@@ -273,9 +273,8 @@ impl Proposer {
             }
             Err(lost) => {
                 debug!(node = %self.core.node, reason = lost.reason, "a batch was not taken by the leader");
-                if lost.leader.is_some() {
-                    self.route = lost.leader;
-                }
+                let known = self.servers.borrow_watched().current_leader.map(NodeId);
+                self.route = lost.leader.or(known);
                 if self.retry_at.is_none() {
                     self.pause = (self.pause * 2).clamp(RETRY_MIN, RETRY_MAX);
                     self.retry_at = Some(Instant::now() + self.pause);

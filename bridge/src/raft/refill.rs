@@ -64,7 +64,9 @@ async fn fetch(core: &Core, from: LogIndex, until: LogIndex) -> Option<Chunk> {
     for peer in core.peers.others() {
         let Some(link) = core.peers.link(peer, Purpose::History) else { continue };
         let limit = core.peers.patience().stall * 4;
-        let Ok(Response::History(chunk)) = link.call(Request::History { from, until }, limit).await else { continue };
+        let Ok(Response::History(chunk)) = link.call(Request::History { from, until }, limit).await else {
+            continue;
+        };
         if chunk.through < from {
             continue;
         }

@@ -356,6 +356,11 @@ impl Replica {
     /// Stops: hands leadership over, then ends all tasks. The store closes with its last handle.
     pub async fn shutdown(&self) {
         self.transfer_leadership().await;
+        self.halt().await;
+    }
+
+    /// Stops like [`Replica::shutdown`], but tells nobody: the others find out by themselves.
+    pub async fn halt(&self) {
         self.0.stop.send_replace(true);
         let tasks = std::mem::take(&mut *self.tasks());
         for task in &tasks {
@@ -435,6 +440,8 @@ async fn watch_role(core: Core, lead: watch::Sender<bool>) {
         };
         let leads = role == ServerState::Leader;
         if leads {
+            #[cfg(feature = "simulation")]
+            crate::simulation::tell(core.node, || crate::simulation::Sight::Leads { term });
             core.clock.lead();
         }
         if lead.send_if_modified(|old| std::mem::replace(old, leads) != leads) {

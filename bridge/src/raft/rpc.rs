@@ -56,7 +56,10 @@ pub(super) enum Request<I = Batch> {
     },
     ReadIndex,
     /// History rows of the entries from `from` to `until`, both included.
-    History { from: LogIndex, until: LogIndex },
+    History {
+        from: LogIndex,
+        until: LogIndex,
+    },
 }
 
 /// A request as it arrives.

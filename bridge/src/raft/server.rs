@@ -3,8 +3,8 @@
 use super::core::Core;
 use super::frame::{self, BYTES_MAX, Frame, FrameError, Kind};
 use super::handshake::{self, HandshakeError};
-use super::rpc::{Arrived, Introduction, Numbered, Purpose, Request, Response};
 use super::offload::blocking;
+use super::rpc::{Arrived, Introduction, Numbered, Purpose, Request, Response};
 use super::snapshot_transfer;
 use super::socket::{self, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 use super::types::Batch;
@@ -223,16 +223,19 @@ impl Session {
 
 async fn answer(core: &Core, from: NodeId, request: Arrived) -> Response {
     match request {
-        Request::Append { clocks, append } => match core.raft.append_entries(append).await {
-            Ok(response) => {
-                if response.is_success() {
-                    core.clock.follow(clocks.log_time);
-                    core.clock.meet(clocks.hlc);
+        Request::Append { clocks, append } => {
+            let received = Instant::now();
+            match core.raft.append_entries(append).await {
+                Ok(response) => {
+                    if response.is_success() {
+                        core.clock.follow(clocks.log_time, received);
+                        core.clock.meet(clocks.hlc);
+                    }
+                    Response::Append(response)
                 }
-                Response::Append(response)
+                Err(error) => Response::Failed(error.to_string()),
             }
-            Err(error) => Response::Failed(error.to_string()),
-        },
+        }
         Request::Vote(_) | Request::PreVote(_) if !core.ballot.is_open() => {
             Response::Failed("this node is being refilled and does not vote".to_owned())
         }

@@ -4,9 +4,9 @@
 //! so nothing here waits for a disk except a snapshot.
 
 use super::home::Home;
+use super::offload::blocking;
 use super::snapshot_transfer::SnapshotBytes;
 use super::types::{Batch, LogId, Outcomes, SnapshotMeta, TypeConfig};
-use super::offload::blocking;
 use crate::store::Store;
 use crate::store::history::History;
 use futures_util::{Stream, TryStreamExt};
