@@ -47,7 +47,7 @@ pub struct DecodeError {
 pub enum Fault {
     #[error("is not UTF-8 text")]
     NotText,
-    #[error("is not JSON, as its template expects")]
+    #[error("is not JSON")]
     NotJson,
     #[error("is not a JSON object")]
     NotObject,

@@ -6,6 +6,7 @@
 //! `template/functions.rs`, one function each.
 
 mod functions;
+mod methods;
 mod path;
 mod python;
 
@@ -233,6 +234,7 @@ fn base_environment() -> &'static Environment<'static> {
         environment.set_formatter(|output, _, value| python::write(output, value));
         // It prints addresses and the engine's inner state, which may differ between nodes.
         environment.remove_global("debug");
+        environment.set_unknown_method_callback(|_, value, method, args| methods::call(value, method, args));
         functions::add_to(&mut environment);
         environment
     })

@@ -32,6 +32,10 @@ const OTHER_PLATFORMS: [&str; 23] = [
     "valve",
 ];
 
+/// Most problems that are told. A file with more is not a home, and every problem costs a search for
+/// what was meant; the rest is not read.
+const PROBLEMS_MAX: usize = 2000;
+
 /// Reads what stands under `mqtt:` in each file.
 pub(super) fn read<'n>(
     sections: impl IntoIterator<Item = &'n Node>,
@@ -76,6 +80,11 @@ impl Reading {
         let path = join(path, &key.text);
         let is_list = node.as_list().is_some();
         for (n, declaration) in node.list_or_single().iter().enumerate() {
+            if self.problems.len() >= PROBLEMS_MAX {
+                return self
+                    .problems
+                    .push(declaration.problem(&path, "too many problems; from here on nothing is read"));
+            }
             let path = if is_list { format!("{path}[{n}]") } else { path.clone() };
             match Fields::new(declaration, path) {
                 Ok(fields) => self.declaration(domain, fields),

@@ -152,3 +152,29 @@ fn templates_are_shared_between_threads() {
     assert!(is_template("{{ x }}") && is_template("{% x %}") && is_template("{# x #}"));
     assert!(!is_template("{ x }"));
 }
+
+#[test]
+fn methods_of_python_are_there() {
+    check("{{ v.split('/')[2] }}", r#"{"v":"a/b/c"}"#, "c");
+    check("{{ v.split('/', 1) }}", r#"{"v":"a/b/c"}"#, "['a', 'b/c']");
+    check("{{ v.split() }}", r#"{"v":" a  b "}"#, "['a', 'b']");
+    check("{{ v.upper() }} {{ v.title() }} {{ v.capitalize() }}", r#"{"v":"ab cD"}"#, "AB CD Ab Cd Ab cd");
+    check("{{ v.strip() }}|{{ v.lstrip(' a') }}|{{ v.rstrip() }}", r#"{"v":" ab "}"#, "ab|b | ab");
+    check(
+        "{{ v.replace('a', 'x') }} {{ v.startswith('a') }} {{ v.endswith('a') }}",
+        r#"{"v":"aba"}"#,
+        "xbx True True",
+    );
+    check("{{ '12'.isdigit() }} {{ ''.isdigit() }}", "{}", "True False");
+    check("{{ v.get('b', 5) }} {{ v.get('b') }} {{ v.keys() | list }}", r#"{"v":{"a":1}}"#, "5 None ['a']");
+    check("{% for key, value in v.items() %}{{ key }}{{ value }}{% endfor %}", r#"{"v":{"a":1}}"#, "a1");
+    check("{{ v.values() | list }}", r#"{"v":{"a":1}}"#, "[1]");
+    assert!(render("{{ 'a'.nothing() }}", "{}").is_err());
+    assert!(
+        render(
+            "{{ v.replace('', 'yyyyyyyyyyyyyyyyyyyyyyyyyy') }}",
+            &format!(r#"{{"v":"{}"}}"#, "x".repeat(100_000))
+        )
+        .is_err()
+    );
+}

@@ -12,7 +12,7 @@ const TEXT_MAX: usize = 4 << 20;
 /// Deepest nesting. Consumers recurse, so this also bounds their stack.
 const DEPTH_MAX: usize = 64;
 /// Most memory, in about bytes, that a document may take after its aliases are expanded.
-const WEIGHT_MAX: usize = 64 << 20;
+const WEIGHT_MAX: usize = 32 << 20;
 /// What a node weighs besides its text.
 const NODE_WEIGHT: usize = 96;
 

@@ -168,3 +168,14 @@ fn several_files_make_one_home() {
     );
     assert_eq!(problems[0].to_string(), "b.yaml:1:37: mqtt.sensor[1]: `state_topic` is missing");
 }
+
+#[test]
+fn a_file_full_of_mistakes_is_read_in_bounded_time() {
+    let (entities, problems) =
+        read(&format!("light: [{}]", "{comand_topic: c, brigthness_scale: 3},".repeat(3000)));
+    assert_eq!((entities.len(), problems.len()), (0, 2002));
+    assert_eq!(
+        problems[2001],
+        "home.yaml:1:26022: mqtt.light: too many problems; from here on nothing is read"
+    );
+}

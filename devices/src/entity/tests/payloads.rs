@@ -65,9 +65,9 @@ fn what_can_not_be_read_is_an_error_with_its_topic() {
     check(
         Z2M_MOTION,
         r#"zigbee2mqtt/hall_motion {"occupancy":"#,
-        "! binary_sensor.hall_motion: the payload on zigbee2mqtt/hall_motion is not JSON, as its template expects\n\
-         ! sensor.hall_battery: the payload on zigbee2mqtt/hall_motion is not JSON, as its template expects\n\
-         ! sensor.hall_lux: the payload on zigbee2mqtt/hall_motion is not JSON, as its template expects",
+        "! binary_sensor.hall_motion: the payload on zigbee2mqtt/hall_motion is not JSON\n\
+         ! sensor.hall_battery: the payload on zigbee2mqtt/hall_motion is not JSON\n\
+         ! sensor.hall_lux: the payload on zigbee2mqtt/hall_motion is not JSON",
     );
     check(
         Z2M_MOTION,
@@ -195,7 +195,7 @@ fn json_lights_report_what_they_are() {
         r#"z/bulb {"state":"on"}"#,
         "! light.bulb: the payload on z/bulb gives `\"on\"`, expected `ON` or `OFF`",
     );
-    check(section, "z/bulb ON", "! light.bulb: the payload on z/bulb is not JSON, as its template expects");
+    check(section, "z/bulb ON", "! light.bulb: the payload on z/bulb is not JSON");
     check(section, "z/bulb [1]", "! light.bulb: the payload on z/bulb is not a JSON object");
 }
 
