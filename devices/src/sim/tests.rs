@@ -13,6 +13,7 @@ fn entities() -> Entities {
 
 /// A device beside the codec, both told the same time.
 struct Bench {
+    entities: Entities,
     device: Device,
     now: Timestamp,
     heard: Vec<String>,
@@ -20,16 +21,19 @@ struct Bench {
 
 impl Bench {
     fn new(device: Device) -> Bench {
-        let mut bench = Bench { device: device.by_hand(), now: Timestamp(1000), heard: Vec::new() };
+        Bench::with(entities(), device)
+    }
+
+    fn with(entities: Entities, device: Device) -> Bench {
+        let mut bench = Bench { entities, device: device.by_hand(), now: Timestamp(1000), heard: Vec::new() };
         let publishes = bench.device.step(bench.now);
         bench.hear(publishes);
         bench
     }
 
     fn hear(&mut self, publishes: Vec<Publish>) {
-        let entities = entities();
         for publish in publishes {
-            for result in entities.decode(&publish.topic, &publish.payload, |_| None) {
+            for result in self.entities.decode(&publish.topic, &publish.payload, |_| None) {
                 let Event { entity_id, report } = result.unwrap();
                 let what = match report {
                     Report::Update { state, attributes } => {
@@ -153,8 +157,9 @@ fn motion_is_seen_and_passes() {
 
 #[test]
 fn the_bulb_confirms_within_a_tenth_of_a_second() {
+    let entities = entities();
     for seed in 0..50 {
-        let mut bench = Bench::new(Device::bulb("hall_bulb", seed));
+        let mut bench = Bench::with(entities.clone(), Device::bulb("hall_bulb", seed));
         bench.call("light.hall_bulb", "turn_on", &[]);
         bench.check(&[]);
         bench.wait(99);
