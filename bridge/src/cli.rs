@@ -5,10 +5,12 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to stdout")]
 
+mod check;
 mod client;
 mod events;
 mod failure;
 mod palette;
+mod run;
 mod status;
 mod timeline;
 
@@ -47,6 +49,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
+    Check(check::Args),
     Status(status::Args),
     Events(events::Args),
 }
@@ -54,6 +58,8 @@ enum Command {
 /// Does what the command line says and tells how it went.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Events(args) => on_runtime(events::run(args)),
     };

@@ -3,7 +3,12 @@
 pub mod calendar;
 pub mod cli;
 pub mod clock;
+pub mod http;
+pub mod mqtt;
+pub mod node;
 pub mod raft;
 pub mod telemetry;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod store;
 mod timers;

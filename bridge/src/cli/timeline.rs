@@ -74,7 +74,7 @@ impl Timeline {
     /// Takes the next event and returns the lines that can be told now.
     pub(super) fn push(&mut self, event: Value) -> Vec<String> {
         let mut lines = Vec::new();
-        let of = |event: &Value| (number(event, "index"), number(event, "position"));
+        let of = |event: &Value| number(event, "index");
         if self.group.first().is_some_and(|first| of(first) != of(&event)) {
             lines = self.tell_group();
         }

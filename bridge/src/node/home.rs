@@ -17,7 +17,7 @@ const OFFERED_FILE: &str = "home-files.sha256";
 
 /// Why the home's files can not be used as they are.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     #[error("cannot read the home's file {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("the home's file {path} is not UTF-8 text")]
@@ -35,8 +35,7 @@ pub(super) struct HomeFiles {
 impl HomeFiles {
     pub(super) fn new(paths: Vec<PathBuf>, data_dir: &Path) -> HomeFiles {
         let offered_path = data_dir.join(OFFERED_FILE);
-        // Without the note the node takes its files as not yet offered, which errs on the side of
-        // the person who edited them.
+        // Without the note the node is new, and does not change a home that runs.
         let offered = std::fs::read_to_string(&offered_path).ok().map(|text| text.trim().to_owned());
         HomeFiles { paths, offered_path, offered }
     }
@@ -57,8 +56,16 @@ impl HomeFiles {
     }
 
     /// Whether `local` has to be put into force in place of `in_force`.
-    pub(super) fn is_edit(&self, local: &[SourceFile], in_force: &[SourceFile]) -> bool {
-        local != in_force && self.offered.as_deref() != Some(hash(local).as_str())
+    pub(super) fn wants(&self, local: &[SourceFile], in_force: &[SourceFile], is_leader: bool) -> bool {
+        match &self.offered {
+            _ if local == in_force => false,
+            // The first files of a cluster. A node whose disk was emptied does not lead, and sees
+            // the files in force as soon as it has caught up.
+            _ if in_force.is_empty() => is_leader,
+            // A node that is new to a running home takes what is in force.
+            None => false,
+            Some(offered) => *offered != hash(local),
+        }
     }
 
     /// Remembers that `files` were offered, or are in force anyway.
@@ -107,15 +114,17 @@ mod tests {
     fn only_an_edit_is_offered_also_one_made_while_the_node_was_down() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = HomeFiles::new(vec![], folder.path());
-        assert!(files.is_edit(&file("a"), &[]), "never offered");
+        assert!(files.wants(&file("a"), &[], true), "the first files");
+        assert!(!files.wants(&file("a"), &[], false), "the leader offers them");
+        assert!(!files.wants(&file("a"), &file("b"), true), "new to a running home");
         files.note_offered(&file("a")).unwrap();
-        assert!(!files.is_edit(&file("a"), &file("a")), "in force");
-        assert!(!files.is_edit(&file("a"), &file("b")), "another node's edit is newer");
-        assert!(files.is_edit(&file("c"), &file("b")), "edited here");
+        assert!(!files.wants(&file("a"), &file("a"), true), "in force");
+        assert!(!files.wants(&file("a"), &file("b"), true), "another node's edit is newer");
+        assert!(files.wants(&file("c"), &file("b"), false), "edited here");
 
         let files = HomeFiles::new(vec![], folder.path());
-        assert!(!files.is_edit(&file("a"), &file("b")), "remembered over a restart");
-        assert!(files.is_edit(&file("c"), &file("b")), "edited while down");
+        assert!(!files.wants(&file("a"), &file("b"), true), "remembered over a restart");
+        assert!(files.wants(&file("c"), &file("b"), false), "edited while down");
     }
 
     #[test]

@@ -1,0 +1,162 @@
+//! One row of the history as JSON. Names are fixed: programs read them.
+
+use crate::calendar::iso8601;
+use crate::http::payload;
+use crate::store::history::{Kind, Row};
+use gable_rules::{Effect, Ended, InputKind, Message, Refusal, TimerReason};
+use serde_json::{Map, Value, json};
+
+/// Shows a row: where it stands in the log, when and where it was heard, and what it tells.
+pub(crate) fn to_json(row: &Row) -> Value {
+    let mut event = Map::new();
+    let mut put = |key: &str, value: Value| drop(event.insert(key.to_owned(), value));
+    put("index", row.position.index().into());
+    put("log_index", row.position.log_index.into());
+    put("at", iso8601(row.at).into());
+    put("at_ms", row.at.0.into());
+    put("node", row.node.0.into());
+    match &row.kind {
+        Kind::Message(message) => show_message(message, &mut event),
+        Kind::Effect(effect) => {
+            event.insert("kind".into(), "effect".into());
+            extend(&mut event, show_effect(effect));
+        }
+        Kind::Input(input) => {
+            event.insert("kind".into(), "input".into());
+            extend(&mut event, show_input(input));
+        }
+    }
+    Value::Object(event)
+}
+
+fn extend(event: &mut Map<String, Value>, fields: Value) {
+    if let Value::Object(fields) = fields {
+        event.extend(fields);
+    }
+}
+
+fn show_message(message: &Message, event: &mut Map<String, Value>) {
+    event.insert("kind".into(), "message".into());
+    event.insert("topic".into(), message.topic.clone().into());
+    payload::show(&message.payload, event);
+    event.insert("qos".into(), (message.qos as u8).into());
+    event.insert("retain".into(), message.retain.into());
+}
+
+fn show_effect(effect: &Effect) -> Value {
+    let id = |id: &dyn ToString| id.to_string();
+    match effect {
+        Effect::Refused(refusal) => json!({ "effect": "refused", "reason": show_refusal(refusal) }),
+        Effect::EntityChanged { entity_id, from, to } => {
+            json!({ "effect": "entity_changed", "entity_id": entity_id, "from": from, "to": to })
+        }
+        Effect::RunStarted { run_id, automation, trigger } => {
+            json!({ "effect": "run_started", "run_id": id(run_id), "automation": automation, "trigger": trigger })
+        }
+        Effect::RunSkipped { automation, reason } => {
+            json!({ "effect": "run_skipped", "automation": automation, "reason": reason })
+        }
+        Effect::RunQueued { run_id, automation, trigger } => {
+            json!({ "effect": "run_queued", "run_id": id(run_id), "automation": automation, "trigger": trigger })
+        }
+        Effect::RunEnded { run_id, automation, ended } => {
+            json!({ "effect": "run_ended", "run_id": id(run_id), "automation": automation, "ended": show_ended(ended) })
+        }
+        Effect::CommandQueued { command_id, entity_id, publish, run_id } => {
+            let mut fields = json!({
+                "effect": "command_queued",
+                "command_id": id(command_id),
+                "entity_id": entity_id,
+                "topic": publish.topic,
+                "retain": publish.retain,
+                "run_id": run_id.as_ref().map(|run_id| id(run_id)),
+            });
+            if let Some(fields) = fields.as_object_mut() {
+                payload::show(&publish.payload, fields);
+            }
+            fields
+        }
+        Effect::CommandSent { command_id } => {
+            json!({ "effect": "command_sent", "command_id": id(command_id) })
+        }
+        Effect::CommandConfirmed { command_id, entity_id } => {
+            json!({ "effect": "command_confirmed", "command_id": id(command_id), "entity_id": entity_id })
+        }
+        Effect::CommandExpired { command_id, entity_id } => {
+            json!({ "effect": "command_expired", "command_id": id(command_id), "entity_id": entity_id })
+        }
+        Effect::CommandSuperseded { command_id, by } => {
+            json!({ "effect": "command_superseded", "command_id": id(command_id), "by": id(by) })
+        }
+        Effect::TimerSet { timer_id, deadline, reason } => {
+            let mut fields =
+                json!({ "effect": "timer_set", "timer_id": id(timer_id), "deadline_ms": deadline.0 });
+            if let Some(fields) = fields.as_object_mut() {
+                extend(fields, show_reason(reason));
+            }
+            fields
+        }
+        Effect::TimerFired { timer_id, deadline } => {
+            json!({ "effect": "timer_fired", "timer_id": id(timer_id), "deadline_ms": deadline.0 })
+        }
+        Effect::TimerCancelled { timer_id } => {
+            json!({ "effect": "timer_cancelled", "timer_id": id(timer_id) })
+        }
+        Effect::Configured { entities, automations, broken } => {
+            json!({ "effect": "configured", "entities": entities, "automations": automations, "broken": broken })
+        }
+        Effect::NodeChanged { node, up, link } => {
+            json!({ "effect": "node_changed", "about": node, "up": up, "link": link })
+        }
+        Effect::Notice { subject, text } => json!({ "effect": "notice", "subject": subject, "text": text }),
+    }
+}
+
+fn show_input(input: &InputKind) -> Value {
+    match input {
+        InputKind::Message(message) => json!({ "input": "message", "topic": message.topic }),
+        InputKind::TimerDue(timer_id) => json!({ "input": "timer_due", "timer_id": timer_id.to_string() }),
+        InputKind::CommandSent(command_id) => {
+            json!({ "input": "command_sent", "command_id": command_id.to_string() })
+        }
+        InputKind::Configure(files) => {
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            json!({ "input": "configure", "files": names })
+        }
+        InputKind::Link { up } => json!({ "input": "link", "up": up }),
+        InputKind::NodeSeen { node, up } => json!({ "input": "node_seen", "seen": node.0, "up": up }),
+    }
+}
+
+fn show_refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Duplicate(_) => "seen before".into(),
+        Refusal::Gap { .. } => "an earlier input is missing".into(),
+        Refusal::Stale => "settled before, or not due yet".into(),
+        Refusal::AlreadyHeard => "another node proposed it".into(),
+        Refusal::Invalid(why) => why.clone(),
+    }
+}
+
+fn show_ended(ended: &Ended) -> Value {
+    match ended {
+        Ended::Finished => "finished".into(),
+        Ended::Stopped => "stopped".into(),
+        Ended::Replaced => "replaced".into(),
+        Ended::Failed(why) => json!({ "failed": why }),
+    }
+}
+
+fn show_reason(reason: &TimerReason) -> Value {
+    match reason {
+        TimerReason::TriggerFor { automation } => {
+            json!({ "reason": "trigger_for", "automation": automation })
+        }
+        TimerReason::RunDelay { run_id } => json!({ "reason": "run_delay", "run_id": run_id.to_string() }),
+        TimerReason::CommandExpiry { command_id } => {
+            json!({ "reason": "command_expiry", "command_id": command_id.to_string() })
+        }
+        TimerReason::OffDelay { entity_id } => json!({ "reason": "off_delay", "entity_id": entity_id }),
+        TimerReason::ExpireAfter { entity_id } => json!({ "reason": "expire_after", "entity_id": entity_id }),
+    }
+}
