@@ -11,12 +11,14 @@ mod events;
 mod failure;
 mod palette;
 mod run;
+mod simulate;
 mod status;
 mod timeline;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +52,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Simulate(simulate::Args),
     Check(check::Args),
     Status(status::Args),
     Events(events::Args),
@@ -59,6 +62,7 @@ enum Command {
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Simulate(args) => on_runtime(simulate::run(args)),
         Command::Check(args) => check::run(args),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Events(args) => on_runtime(events::run(args)),
@@ -88,6 +92,17 @@ where
     // A blocking read of a terminal or a lookup of a name must not keep the command from ending.
     runtime.shutdown_background();
     result
+}
+
+/// Waits until the process is asked to stop.
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod http;
 pub mod mqtt;
 pub mod node;
 pub mod raft;
+pub mod simulate;
 pub mod telemetry;
 #[cfg(feature = "simulation")]
 pub mod simulation;
