@@ -100,9 +100,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stopped = super::stop_signal().await;
     let record = simulation.record();
     simulation.stop().await;
+    let said: u64 = record.said.values().sum();
     let acknowledged: u64 = record.acknowledged.values().sum();
     let commands: u64 = record.commands.values().sum();
-    println!("said {}, acknowledged {acknowledged}, commands received {commands}", record.said);
+    println!("said {said}, acknowledged {acknowledged}, commands received {commands}");
     stopped
         .map(|()| ExitCode::SUCCESS)
         .map_err(|error| Failure::new(Exit::Start, error, "signals must be available to the process"))
