@@ -144,7 +144,7 @@ async fn a_whole_cluster_starts_again_from_its_disks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_lags_catches_up_by_snapshot_and_fetches_its_history() {
     let compaction = Compaction { entries: 30, keep: 5, ..Compaction::default() };
-    let mut cluster = Cluster::start_with(3, |settings| settings.compaction = compaction).await;
+    let mut cluster = Cluster::start_with(3, move |settings| settings.compaction = compaction).await;
     cluster.say(1, 0).await.unwrap();
     let lagging = cluster.follower().await;
     cluster.kill(lagging).await;

@@ -85,8 +85,8 @@ async fn ask_all(core: &Core) -> bool {
 
 /// Tells when the settings reach a peer elsewhere than the log says: the settings win.
 async fn notice_moved_peers(core: &Core, members: &BTreeMap<u64, Peer>) {
-    let known =
-        core.raft.wait(None).metrics(|metrics| metrics.membership_config.log_id().is_some(), "the members");
+    let metrics = core.raft.wait(None);
+    let known = metrics.metrics(|metrics| metrics.membership_config.log_id().is_some(), "the members");
     // It fails when the replica stops.
     let Ok(metrics) = known.await else { return };
     let membership = metrics.membership_config;
