@@ -6,6 +6,7 @@
 //!
 //! The state of the home is not here: it is rebuilt from snapshot and log at each start.
 
+mod cache;
 mod database;
 mod disk;
 mod error;
@@ -20,6 +21,7 @@ mod tables;
 mod tail;
 mod writer;
 
+pub use cache::ReadCache;
 pub use disk::measure_fsync_p99;
 pub use error::Error;
 pub use log::{LogReader, LogStore};
@@ -221,5 +223,111 @@ impl Drop for Inner {
             }
             Lane::Inline(writer) => writer.get_mut().unwrap_or_else(PoisonError::into_inner).flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::types::Vote;
+    use openraft::storage::{RaftLogReader, RaftLogStorage};
+
+    fn options(node: u64) -> Options {
+        Options::new(Identity { cluster: "home".to_owned(), node: NodeId(node) })
+    }
+
+    #[track_caller]
+    fn check_error(folder: &Path, options: Options, expected: &[&str]) {
+        let error = Store::open(folder, options).expect_err("the folder must be refused").in_full();
+        for part in expected {
+            assert!(error.contains(part), "`{error}` does not say `{part}`");
+        }
+    }
+
+    #[test]
+    fn each_open_is_a_new_boot() {
+        let folder = tempfile::tempdir().unwrap();
+        let boots: Vec<u64> =
+            (0..3).map(|_| Store::open(folder.path(), options(1)).unwrap().boot()).collect();
+        assert_eq!(boots, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_folder_of_another_node_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(folder.path(), options(1)).unwrap());
+        let path = folder.path().display().to_string();
+        check_error(
+            folder.path(),
+            options(2),
+            &["belongs to node 1 of cluster `home`", &path, "empty folder"],
+        );
+        let foreign = Options::new(Identity { cluster: "other".to_owned(), node: NodeId(1) });
+        check_error(folder.path(), foreign, &["not to node 1 of cluster `other`"]);
+        assert_eq!(Store::open(folder.path(), options(1)).unwrap().boot(), 2);
+    }
+
+    #[test]
+    fn a_folder_in_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Store::open(folder.path(), options(1)).unwrap();
+        check_error(folder.path(), options(1), &["raft.redb is in use", "another data folder"]);
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "not a folder").unwrap();
+        check_error(&file.join("data"), options(1), &["can not use the data folder", "file/data"]);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, "certainly no database".repeat(1000)).unwrap();
+        check_error(folder.path(), options(1), &["raft.redb"]);
+    }
+
+    #[test]
+    fn a_start_that_was_cut_off_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("raft.redb.new"), vec![0; 70_000]).unwrap();
+        assert_eq!(Store::open(folder.path(), options(1)).unwrap().boot(), 1);
+        assert!(!folder.path().join("raft.redb.new").exists());
+    }
+
+    #[test]
+    fn a_damaged_store_stays_refused_until_someone_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(folder.path(), options(1)).unwrap());
+        let path = folder.path().join(FILE);
+        let mut image = std::fs::read(&path).unwrap();
+        // Zeroes every page but the first, which holds redb's header.
+        image[4096..].fill(0);
+        std::fs::write(&path, &image).unwrap();
+        check_error(folder.path(), options(1), &["raft.redb is damaged"]);
+        check_error(folder.path(), options(1), &["raft.redb is damaged"]);
+        assert!(folder.path().join("raft.redb.damaged").exists());
+    }
+
+    #[test]
+    fn a_vote_costs_one_fsync_and_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::open(folder.path(), options(1)).unwrap();
+            let before = store.metrics();
+            store.log().save_vote(&Vote::new(3, 1)).await.unwrap();
+            let after = store.metrics();
+            assert_eq!(after.fsyncs - before.fsyncs, 1);
+            assert_eq!(after.commits - before.commits, 1);
+        });
+        runtime.block_on(async {
+            let store = Store::open(folder.path(), options(1)).unwrap();
+            let vote = store.log().get_log_reader().await.read_vote().await.unwrap();
+            assert_eq!(vote, Some(Vote::new(3, 1)));
+        });
     }
 }

@@ -11,7 +11,7 @@ use redb::{
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,8 +40,11 @@ impl Database {
         if marker.exists() {
             return Err(damaged(&path, "an earlier start found it so"));
         }
-        let file = open_durably(folder, &path)
-            .map_err(|source| Error::Folder { folder: folder.to_owned(), source })?;
+        if !path.exists() {
+            create_file(folder, &path, name)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(|source| Error::Folder { folder: folder.to_owned(), source })?;
         let backend = FileBackend::new(file).map_err(|error| opening_failed(&path, error))?;
         let opened = Database::open(backend, &path);
         if let Err(Error::Corrupt(_)) = &opened {
@@ -129,25 +132,31 @@ fn panicless<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     })
 }
 
-/// Opens the file so that its name survives a power cut as well.
-fn open_durably(folder: &Path, path: &PathBuf) -> io::Result<File> {
-    std::fs::create_dir_all(folder)?;
-    let is_new = !path.exists();
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if is_new {
-        file.sync_all()?;
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(file)
+/// Makes an empty database that appears under its name when it is complete: a file that a power
+/// cut left half-made could not be told from a damaged one.
+fn create_file(folder: &Path, path: &Path, name: &str) -> Result<(), Error> {
+    let failed = |source| Error::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let draft = folder.join(format!("{name}.new"));
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(true).open(&draft).map_err(failed)?;
+    let copy = file.try_clone().map_err(failed)?;
+    drop(Builder::new().create_file(copy).map_err(|error| opening_failed(&draft, error))?);
+    file.sync_all().map_err(failed)?;
+    std::fs::rename(&draft, path).map_err(failed)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 fn opening_failed(path: &Path, error: DatabaseError) -> Error {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => Error::InUse { path: path.to_owned() },
-        error => match Error::from(error) {
-            Error::Corrupt(text) => damaged(path, &text),
-            error => error,
-        },
+    let path = path.to_owned();
+    match redb::Error::from(error) {
+        redb::Error::DatabaseAlreadyOpen => Error::InUse { path },
+        redb::Error::Corrupted(text) => damaged(&path, &text),
+        // redb says so of a file without its mark at the beginning.
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            damaged(&path, &error.to_string())
+        }
+        error => Error::Open { path, source: Box::new(error) },
     }
 }
 

@@ -36,6 +36,12 @@ pub enum Error {
     },
     #[error("the disk below the data folder is full: free some space and start the node again")]
     DiskFull,
+    #[error("can not open {}", path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: Box<redb::Error>,
+    },
     #[error("the database can not go on")]
     Redb(#[source] Box<redb::Error>),
     #[error("the database panicked: {0}")]

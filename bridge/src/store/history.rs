@@ -20,11 +20,12 @@ use gable_devices::Millis;
 use gable_rules::{Effect, Input, LogIndex};
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
-use writer::{Pending, Progress, Shared};
+use writer::Shared;
 
 /// The file in the data folder.
 const FILE: &str = "history.redb";
@@ -167,8 +168,8 @@ impl History {
 
     /// Returns the log index from which on rows are kept, apart from gaps; what is older has been
     /// removed.
-    pub fn kept_from(&self) -> Result<LogIndex, Error> {
-        Ok(LogIndex(self.0.shared.progress()?.kept_from))
+    pub fn kept_from(&self) -> LogIndex {
+        LogIndex(self.0.shared.kept_from.load(Ordering::Acquire))
     }
 
     /// Returns what the history has cost since it was opened.

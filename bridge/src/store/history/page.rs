@@ -47,8 +47,7 @@ impl History {
         };
         shared.database.guard(|| {
             let progress = read_progress_in(&txn)?;
-            let gap =
-                progress.gaps.iter().find(|(_, end)| *end > after.log_index || after == Position::START);
+            let gap = progress.gaps.iter().find(|(_, end)| *end > after.log_index);
             let end = gap.map_or(u64::MAX, |(start, _)| *start);
             let mut rows = read(&txn, after, end, limit, filter)?;
             if gap.is_none() {

@@ -12,6 +12,7 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -86,6 +87,8 @@ pub(super) struct Shared {
     wake: Condvar,
     /// The last entry on the disk.
     pub(super) persisted: watch::Sender<u64>,
+    /// A copy of the progress's, for those who ask often.
+    pub(super) kept_from: AtomicU64,
     /// Held while a commit reads and writes the progress: one commit at a time.
     committing: Mutex<()>,
 }
@@ -107,6 +110,7 @@ impl Shared {
             pending: Mutex::new(pending),
             wake: Condvar::new(),
             persisted: watch::Sender::new(progress.last),
+            kept_from: AtomicU64::new(progress.kept_from),
             committing: Mutex::new(()),
         })
     }
@@ -207,12 +211,15 @@ impl Shared {
             self.database.health.fail(error);
         }
         self.forget(&batch);
-        match result {
-            Ok(last) => self.persisted.send_replace(last),
-            // Whoever waits has to look again, and finds the failure.
-            Err(_) => self.persisted.send_replace(*self.persisted.borrow()),
-        };
-        result.map(|_| ())
+        // After a failure whoever waits has to look again as well, and finds it.
+        let last = result.as_ref().ok().map(|progress| progress.last);
+        self.persisted.send_modify(|persisted| *persisted = last.unwrap_or(*persisted));
+        self.learn(&result?);
+        Ok(())
+    }
+
+    fn learn(&self, progress: &Progress) {
+        self.kept_from.store(progress.kept_from, Ordering::Release);
     }
 
     /// Takes what was written out of memory.
@@ -227,14 +234,14 @@ impl Shared {
         pending.hurry &= !pending.entries.is_empty();
     }
 
-    fn write(&self, txn: &WriteTransaction, batch: &[Arc<Recorded>]) -> Result<u64, Error> {
+    fn write(&self, txn: &WriteTransaction, batch: &[Arc<Recorded>]) -> Result<Progress, Error> {
         let mut progress = read_progress(&txn.open_table(META)?)?;
         let rows = batch.iter().flat_map(|entry| entry.rows.iter().map(Arc::as_ref));
         self.insert(txn, &mut progress, rows)?;
         progress.last = batch.last().map_or(progress.last, |entry| entry.log_index.max(progress.last));
         self.remove_old(txn, &mut progress, REMOVALS_PER_COMMIT + batch.len())?;
         write_progress(txn, &progress)?;
-        Ok(progress.last)
+        Ok(progress)
     }
 
     fn insert<'a>(
@@ -298,17 +305,20 @@ impl Shared {
     /// Writes rows into the lowest gap, and closes the gap up to and with `through`.
     pub(super) fn fill(&self, rows: &[Row], through: u64) -> Result<(), Error> {
         let _committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.database.write(|txn| {
+        let progress = self.database.write(|txn| {
             let mut progress = read_progress(&txn.open_table(META)?)?;
-            let Some(gap) = progress.gaps.first_mut() else { return Ok(()) };
+            let Some(gap) = progress.gaps.first_mut() else { return Ok(progress) };
             let (start, end) = (gap.0, gap.1.min(through));
             gap.0 = end + 1;
             progress.gaps.retain(|(start, end)| start <= end);
             let wanted = rows.iter().filter(|row| (start..=end).contains(&row.position.log_index));
             self.insert(txn, &mut progress, wanted)?;
             self.remove_old(txn, &mut progress, REMOVALS_PER_COMMIT + rows.len())?;
-            write_progress(txn, &progress)
-        })
+            write_progress(txn, &progress)?;
+            Ok(progress)
+        })?;
+        self.learn(&progress);
+        Ok(())
     }
 
     pub(super) fn progress(&self) -> Result<Progress, Error> {
