@@ -1,0 +1,132 @@
+//! The machine that the numbers belong to, and what its disk can do at best.
+
+use super::samples::Samples;
+use crate::cli::failure::{Exit, Failure};
+use serde_json::{Value, json};
+use std::fs::{File, read_to_string};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// About an event's size in the log.
+const RECORD: [u8; 200] = [0x5a; 200];
+const RECORDS_MAX: usize = 100_000;
+
+/// What was measured where.
+#[derive(Debug)]
+pub(super) struct Machine {
+    cpu: String,
+    cores: usize,
+    memory_mb: u64,
+    kernel: String,
+    filesystem: String,
+    /// The load average when the measurement began: what else the machine was doing.
+    load: String,
+    build: &'static str,
+    pub(super) disk: Disk,
+}
+
+/// An event appended to a plain file and made durable by itself, one after the other.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) fsync: Samples,
+    pub(super) per_second: f64,
+}
+
+impl Machine {
+    /// Looks at the machine, and measures the disk below `folder` for `span`.
+    pub(super) fn examine(folder: &Path, span: Duration) -> Result<Machine, Failure> {
+        let disk = Disk::measure(folder, span).map_err(|error| {
+            let what = format!("cannot write in {}", folder.display());
+            let error = anyhow::Error::new(error).context(what);
+            Failure::new(Exit::Start, error, "choose another folder with --dir")
+        })?;
+        Ok(Machine {
+            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mb: field("/proc/meminfo", "MemTotal")
+                .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+                .map_or(0, |kilobytes| kilobytes / 1024),
+            kernel: line("/proc/sys/kernel/osrelease"),
+            filesystem: filesystem(folder),
+            load: line("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            disk,
+        })
+    }
+
+    /// Lines for people.
+    pub(super) fn shown(&self) -> String {
+        let Machine { cpu, cores, memory_mb, kernel, filesystem, load, build, disk } = self;
+        let mut shown = format!(
+            "{cpu}, {cores} cores, {memory_mb} MB, Linux {kernel}, {filesystem}\n\
+             fdatasync p50 {:.2} ms, p99 {:.2} ms, {:.0} appended and synced a second; load average {load}\n",
+            disk.fsync.percentile(50).unwrap_or(0.0),
+            disk.fsync.percentile(99).unwrap_or(0.0),
+            disk.per_second,
+        );
+        if *build == "debug" {
+            shown += "This is a debug build: its numbers mean nothing (cargo run --release -- bench).\n";
+        }
+        shown
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let Machine { cpu, cores, memory_mb, kernel, filesystem, load, build, disk } = self;
+        json!({
+            "cpu": cpu,
+            "cores": cores,
+            "memory_mb": memory_mb,
+            "kernel": kernel,
+            "filesystem": filesystem,
+            "load_average": load,
+            "build": build,
+            "version": env!("CARGO_PKG_VERSION"),
+            "fsync_p50_ms": disk.fsync.percentile(50),
+            "fsync_p99_ms": disk.fsync.percentile(99),
+            "synced_appends_per_s": disk.per_second,
+        })
+    }
+}
+
+impl Disk {
+    fn measure(folder: &Path, span: Duration) -> io::Result<Disk> {
+        let path = folder.join("append.probe");
+        let mut file = File::create(&path)?;
+        let begun = Instant::now();
+        let mut took = Vec::new();
+        while begun.elapsed() < span && took.len() < RECORDS_MAX {
+            let one = Instant::now();
+            file.write_all(&RECORD)?;
+            file.sync_data()?;
+            took.push(one.elapsed());
+        }
+        let per_second = took.len() as f64 / begun.elapsed().as_secs_f64();
+        std::fs::remove_file(&path)?;
+        Ok(Disk { fsync: Samples::new(took), per_second })
+    }
+}
+
+fn line(path: &str) -> String {
+    read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// The first value of a `name: value` file.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = read_to_string(path).ok()?;
+    let (_, value) =
+        text.lines().find_map(|line| line.split_once(':').filter(|(key, _)| key.trim() == name))?;
+    Some(value.trim().to_owned())
+}
+
+/// The type of the file system that holds `folder`: a measurement in memory is no measurement.
+fn filesystem(folder: &Path) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let mounts = read_to_string("/proc/self/mounts").unwrap_or_default();
+    let holds = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (_, at, kind) = (words.next()?, words.next()?, words.next()?);
+        folder.starts_with(at).then_some((at.len(), kind))
+    });
+    holds.max_by_key(|(length, _)| *length).map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
+}
