@@ -86,7 +86,7 @@ mod tests {
         let mut deliveries = Deliveries::default();
         note(&mut deliveries, 1, 1, 7, "t", "on");
         note(&mut deliveries, 2, 1, 0, "t", "off");
-        let mut check = |node, packet_id, payload: &str, expected| {
+        let check = |node, packet_id, payload: &str, expected| {
             assert_eq!(deliveries.contains(NodeId(node), packet_id, "t", payload.as_bytes()), expected);
         };
         check(1, 7, "on", true);
@@ -105,7 +105,7 @@ mod tests {
         let mut deliveries = Deliveries::default();
         note(&mut deliveries, 1, 1, 1, "t", "on");
         note(&mut deliveries, 2, 2, 1, "t", "off");
-        let mut check = |node: Option<u64>, payload: &str, expected| {
+        let check = |node: Option<u64>, payload: &str, expected| {
             assert_eq!(deliveries.is_last(node.map(NodeId), "t", payload.as_bytes()), expected);
         };
         check(Some(1), "on", true);

@@ -91,7 +91,7 @@ impl Home {
             home.add_automation(node, path);
         }
         home.routes = Routes::new(&home.automations);
-        let filters = home.entities.topic_filters().into_iter().map(str::to_owned);
+        let filters = home.entities.topic_filters().map(str::to_owned);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
         let filters = filters.chain(triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)));
         home.topic_filters = crate::topic::minimal(filters.collect());

@@ -135,7 +135,10 @@ impl Work<'_> {
     /// passed over with a notice; a call that makes no sense is an error.
     pub(crate) fn give_order(&mut self, order: Order, run_id: RunId) -> Result<(), String> {
         for stranger in &order.strangers {
-            self.notice(stranger.to_string(), format!("`{}` is of another domain", order.service));
+            self.notice(
+                stranger.to_string(),
+                format!("it does not take `{}`; it was not told anything", order.called),
+            );
         }
         for entity_id in &order.entity_ids {
             self.take_action()?;

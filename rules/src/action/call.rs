@@ -4,7 +4,7 @@ use super::ActionKind;
 use super::publish::PublishAction;
 use crate::reader::Reader;
 use crate::text::{DataText, Text};
-use gable_devices::yaml::{Fields, Node};
+use gable_devices::yaml::{Fields, Node, Problem};
 use gable_devices::{Context, Data, Entities, EntityId, is_template};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,6 @@ pub(crate) struct Call {
     data: BTreeMap<String, DataText>,
 }
 
-/// The domains whose entities take commands, and the one that passes on to them.
-const DOMAINS: [&str; 5] = ["light", "switch", "cover", "lock", ANY_DOMAIN];
 /// `homeassistant.turn_on` calls `turn_on` of whatever domain the entity has.
 const ANY_DOMAIN: &str = "homeassistant";
 
@@ -47,10 +45,12 @@ const SERVICES: &[(&str, &[&str])] = &[
 /// A call of one run: what it says after its templates are rendered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
+    /// The service in full, as people know it.
+    pub(crate) called: String,
     /// The service without its domain.
     pub(crate) service: String,
     pub(crate) entity_ids: Vec<EntityId>,
-    /// Named, yet of a domain that the service does not belong to.
+    /// Named, yet of a domain that does not have the service.
     pub(crate) strangers: Vec<EntityId>,
     pub(crate) data: BTreeMap<String, Data>,
 }
@@ -68,9 +68,14 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         reader.finish(data);
         return publish.map(ActionKind::Publish);
     }
-    if let Text::Plain(service) = &service {
-        check_service(reader, node, &path, service)?;
+    if let Text::Plain(service) = &service
+        && let Err(problem) = check_service(node, &path, service)
+    {
+        reader.problems.push(problem);
+        fields.accept(&["data", "target", "entity_id"]);
+        return None;
     }
+    let problems_before = reader.problems.len();
     let mut data = read_data(reader, fields)?;
     let mut targets = read_targets(reader, fields, "entity_id");
     if let Some(node) = fields.get("target") {
@@ -83,27 +88,29 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         let mut inside = reader.fields(node, &fields.path_of("data"))?;
         targets.extend(read_targets(reader, &mut inside, "entity_id"));
     }
-    if targets.is_empty() && reader.problems.is_empty() {
+    if targets.is_empty() && reader.problems.len() == problems_before {
         fields.fail("names no entity: expected `target: {entity_id: ...}`");
     }
     Some(ActionKind::Call(Call { service, targets, data }))
 }
 
-fn check_service(reader: &mut Reader, node: &Node, path: &str, service: &str) -> Option<()> {
+fn check_service(node: &Node, path: &str, service: &str) -> Result<(), Problem> {
     let (domain, name) = service.split_once('.').unwrap_or((service, ""));
-    let known = SERVICES.iter().find(|(known, _)| *known == domain).map(|(_, names)| *names);
-    let problem = match known {
-        Some(names) if names.contains(&name) => return Some(()),
+    match services_of(domain) {
+        Some(names) if names.contains(&name) => Ok(()),
         Some(names) => {
-            node.problem(path, format!("unknown service `{service}`")).meant(name, names.iter().copied())
+            let problem = node.problem(path, format!("unknown service `{service}`"));
+            Err(problem.meant(name, names.iter().copied()))
         }
         None => {
             let problem = node.problem(path, format!("the service `{service}` is not supported yet"));
-            problem.meant(domain, DOMAINS.into_iter().chain(["mqtt"]))
+            Err(problem.meant(domain, SERVICES.iter().map(|(known, _)| *known).chain(["mqtt"])))
         }
-    };
-    reader.problems.push(problem);
-    None
+    }
+}
+
+fn services_of(domain: &str) -> Option<&'static [&'static str]> {
+    SERVICES.iter().find(|(known, _)| *known == domain).map(|(_, names)| *names)
 }
 
 fn read_data(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<BTreeMap<String, DataText>> {
@@ -141,11 +148,12 @@ impl Call {
         let service = self.service.render(context).map_err(|error| error.to_string())?;
         let (domain, name) =
             service.split_once('.').ok_or_else(|| format!("`{service}` is not a service"))?;
-        if !DOMAINS.contains(&domain) {
+        if services_of(domain).is_none() {
             return Err(format!("the service `{service}` is not supported yet"));
         }
-        let is_of_domain = |id: &EntityId| {
-            if domain == ANY_DOMAIN { DOMAINS.contains(&id.domain()) } else { id.domain() == domain }
+        let is_of_domain = |id: &EntityId| match domain {
+            ANY_DOMAIN => services_of(id.domain()).is_some_and(|names| names.contains(&name)),
+            domain => id.domain() == domain,
         };
         let mut entity_ids = Vec::new();
         for target in &self.targets {
@@ -167,6 +175,6 @@ impl Call {
         let data = self.data.iter().map(|(key, value)| Ok((key.clone(), value.render(context)?)));
         let data = data.collect::<Result<_, gable_devices::TemplateError>>();
         let data = data.map_err(|error| error.to_string())?;
-        Ok(Order { service: name.to_owned(), entity_ids, strangers, data })
+        Ok(Order { called: service.clone(), service: name.to_owned(), entity_ids, strangers, data })
     }
 }

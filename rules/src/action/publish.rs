@@ -3,7 +3,7 @@
 use crate::reader::Reader;
 use crate::text::Text;
 use crate::topic;
-use gable_devices::yaml::Fields;
+use gable_devices::yaml::{Fields, float_text};
 use gable_devices::{Context, Publish, QoS};
 
 /// The message, any part of which may be a template.
@@ -55,8 +55,7 @@ impl PublishAction {
         };
         let topic = self.topic.render(context).map_err(|error| error.to_string())?;
         topic::check_topic(&topic).map_err(|why| format!("`{topic}` is not a topic: {why}"))?;
-        // Home Assistant renders plain payloads too, which takes the white space off their ends.
-        let payload = render(&self.payload)?.unwrap_or_default().trim().as_bytes().to_vec();
+        let payload = through_python(render(&self.payload)?.unwrap_or_default().trim()).into_bytes();
         let qos = match render(&self.qos)? {
             None => QoS::AtMostOnce,
             Some(text) => to_qos(&text).ok_or_else(|| format!("`{text}` is not a quality of service"))?,
@@ -66,6 +65,33 @@ impl PublishAction {
             Some(text) => read_boolean(&text).ok_or_else(|| format!("`{text}` is not a boolean"))?,
         };
         Ok(Publish { topic, payload, qos, retain })
+    }
+}
+
+/// What a rendered text is once Home Assistant has read it as a Python literal and printed that:
+/// `5.50` becomes `5.5`, `+5` becomes `5`, `None` becomes nothing. Lists and mappings keep their text
+/// there, and so does what only looks like a number, such as `007` and `1e3`. Plain payloads are
+/// treated alike.
+fn through_python(text: &str) -> String {
+    if text == "None" {
+        return String::new();
+    }
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = digits.bytes().any(|b| b.is_ascii_digit())
+        && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit())
+        && !(whole.len() > 1 && whole.starts_with('0'));
+    match () {
+        () if !is_number => text.to_owned(),
+        () if digits.contains('.') => match format!("0{whole}.{fraction}0").parse::<f64>() {
+            Ok(number) => float_text(if is_negative { -number } else { number }),
+            Err(_) => text.to_owned(),
+        },
+        () if is_negative && digits != "0" => format!("-{digits}"),
+        () => digits.to_owned(),
     }
 }
 
@@ -87,5 +113,29 @@ fn read_boolean(text: &str) -> Option<bool> {
         "true" | "on" | "yes" | "1" | "enable" => Some(true),
         "false" | "off" | "no" | "0" | "disable" => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_go_through_python() {
+        let check = |text, expected: &str| assert_eq!(through_python(text), expected, "{text}");
+        for same in
+            ["", "ON", "007", "-07", "1e3", "5", "-5", "0", "21.5", "True", "[1,2]", "1.2.3", ".", "+", "1_0"]
+        {
+            check(same, same);
+        }
+        check("5.50", "5.5");
+        check("+5", "5");
+        check("-0", "0");
+        check("5.", "5.0");
+        check(".5", "0.5");
+        check("-.50", "-0.5");
+        check("None", "");
+        check("123456789012345678901234567890", "123456789012345678901234567890");
+        check("1.0000000000000000000000001", "1.0");
     }
 }

@@ -1,0 +1,401 @@
+//! Golden scenarios: a script of inputs, `----`, and the whole transcript of what followed.
+//!
+//! `UPDATE_SCENARIOS=1` rewrites the transcripts; commit a rewrite only if you can say why each line
+//! changed. Every scenario runs on several replicas at once, some of which are restored from their
+//! own snapshot before every input, with the cache off, tiny and large: effects and snapshots must
+//! be equal after each input.
+//!
+//! A script is read line by line:
+//!
+//! ```text
+//! # a comment
+//! file NAME              the indented lines that follow are the file's text
+//! remove NAME            takes a file away
+//! configure              the files come into force
+//! auto-send              from here on a broker takes every command over at once
+//! +SPAN                  log time moves on (`+0`, `+500ms`, `+5s`, `+2m`, `+1h`); what falls due is due
+//! msg TOPIC PAYLOAD      a message is heard
+//! takeover TOPIC PAYLOAD a message is proposed in place of its silent owner
+//! due ID, sent ID        a timer is due, a command was sent
+//! link up|down           the node's link
+//! seen NODE up|down      the leader hears a node, or misses it
+//! show WHAT [..]         entities, attributes, outbox, timers, runs, nodes, filters, problems, owner TOPIC
+//! ```
+//!
+//! `+SPAN` may stand before another command. `@NODE` before a command says which node proposes it,
+//! `@NODE:BOOT:SEQUENCE` with which number; `&` puts it into the entry of the command before.
+
+use gable_devices::{Millis, Timestamp};
+use gable_rules::{
+    Effect, Ended, Input, InputKind, LogIndex, Message, NodeId, Origin, Policy, Refusal, SourceFile, State,
+    Status, TimerReason, Wait,
+};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+#[test]
+fn scenarios_go_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    assert!(paths.len() >= 20, "only {} scenarios were found", paths.len());
+    let failures: Vec<String> = paths.iter().filter_map(|path| check(path)).collect();
+    assert!(failures.is_empty(), "{}\nUPDATE_SCENARIOS=1 rewrites transcripts", failures.join("\n"));
+}
+
+/// Runs one scenario; returns the first difference from its transcript.
+fn check(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let (script, expected) = text.split_once("\n----\n").unwrap_or((text.trim_end(), ""));
+    let transcript = Player::new(path).play(script);
+    if transcript == expected {
+        return None;
+    }
+    if env::var_os("UPDATE_SCENARIOS").is_some() {
+        fs::write(path, format!("{script}\n----\n{transcript}")).unwrap();
+        return None;
+    }
+    let place = transcript.lines().zip(expected.lines()).take_while(|(found, wanted)| found == wanted).count();
+    let line = |text: &str| text.lines().nth(place).unwrap_or("(nothing)").to_owned();
+    Some(format!(
+        "{}, transcript line {}:\n  expected: {}\n  found:    {}",
+        path.display(),
+        place + 1,
+        line(expected),
+        line(&transcript)
+    ))
+}
+
+/// A replica of the home, and how it is treated.
+struct Replica {
+    state: State,
+    cache: (Policy, usize),
+    is_restored: bool,
+}
+
+struct Player<'p> {
+    path: &'p Path,
+    replicas: Vec<Replica>,
+    files: Vec<SourceFile>,
+    now: i64,
+    index: u64,
+    /// The boot of each node, and the last number it used.
+    numbers: BTreeMap<u64, (u64, u64)>,
+    sends_at_once: bool,
+    transcript: String,
+}
+
+/// Scenario time zero, far from the beginning of all times.
+const START: i64 = 1_700_000_000_000;
+
+/// What the words before a command say about its input.
+#[derive(Clone, Copy, Default)]
+struct Envelope {
+    node: Option<u64>,
+    number: Option<(u64, u64)>,
+    is_same_entry: bool,
+}
+
+impl Player<'_> {
+    fn new(path: &Path) -> Player<'_> {
+        let caches = [(Policy::Lru, 4096), (Policy::Lru, 1), (Policy::Fifo, 1), (Policy::Off, 0)];
+        let replicas = caches.iter().flat_map(|&cache| {
+            [false, true].map(|is_restored| {
+                let mut state = State::new();
+                state.set_cache(cache.0, cache.1);
+                Replica { state, cache, is_restored }
+            })
+        });
+        Player {
+            path,
+            replicas: replicas.collect(),
+            files: Vec::new(),
+            now: 0,
+            index: 0,
+            numbers: BTreeMap::new(),
+            sends_at_once: false,
+            transcript: String::new(),
+        }
+    }
+
+    fn play(mut self, script: &str) -> String {
+        let mut lines = script.lines().peekable();
+        while let Some(line) = lines.next() {
+            if let Some(name) = line.strip_prefix("file ") {
+                let mut text = String::new();
+                while let Some(line) = lines.next_if(|line| line.starts_with("    ") || line.is_empty()) {
+                    text.push_str(line.strip_prefix("    ").unwrap_or(line));
+                    text.push('\n');
+                }
+                self.files.retain(|file| file.name != name);
+                self.files.push(SourceFile { name: name.to_owned(), text });
+            } else if !line.is_empty() && !line.starts_with('#') {
+                self.command(line, Envelope::default());
+            }
+        }
+        self.transcript
+    }
+
+    fn command(&mut self, line: &str, envelope: Envelope) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let kind = match word {
+            _ if word.starts_with('+') => {
+                self.advance(self.span(&word[1..]));
+                return if rest.is_empty() { () } else { self.command(rest, envelope) };
+            }
+            _ if word.starts_with('@') => return self.command(rest, self.origin(&word[1..], envelope)),
+            "&" => return self.command(rest, Envelope { is_same_entry: true, ..envelope }),
+            "remove" => return self.files.retain(|file| file.name != rest),
+            "auto-send" => return self.sends_at_once = true,
+            "boot" => {
+                let number = self.numbers.entry(envelope.node.unwrap_or(1)).or_default();
+                *number = (number.0 + 1, 0);
+                return;
+            }
+            "show" => return self.show(rest),
+            "configure" => InputKind::Configure(self.files.clone()),
+            "msg" | "takeover" => {
+                let (topic, payload) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (topic, payload) = (topic.to_owned(), payload.as_bytes().to_vec());
+                let takeover = word == "takeover";
+                InputKind::Message(Message { topic, payload, takeover, ..Message::default() })
+            }
+            "bytes" => {
+                let (topic, hex) = rest.split_once(' ').unwrap();
+                let payload = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+                InputKind::Message(Message { topic: topic.to_owned(), payload, ..Message::default() })
+            }
+            "due" => InputKind::TimerDue(gable_rules::TimerId(rest.parse().unwrap())),
+            "sent" => InputKind::CommandSent(gable_rules::CommandId(rest.parse().unwrap())),
+            "link" => InputKind::Link { up: rest == "up" },
+            "seen" => {
+                let (node, up) = rest.split_once(' ').unwrap();
+                InputKind::NodeSeen { node: NodeId(node.parse().unwrap()), up: up == "up" }
+            }
+            _ => panic!("{}: unknown command `{line}`", self.path.display()),
+        };
+        self.propose(line, kind, envelope);
+    }
+
+    fn span(&self, text: &str) -> i64 {
+        let digits = text.trim_end_matches(char::is_alphabetic);
+        let unit = match &text[digits.len()..] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "" if digits == "0" => 0,
+            _ => panic!("{}: `{text}` is no span", self.path.display()),
+        };
+        digits.parse::<i64>().unwrap() * unit
+    }
+
+    fn origin(&self, text: &str, envelope: Envelope) -> Envelope {
+        let numbers: Vec<u64> = text.split(':').map(|number| number.parse().unwrap()).collect();
+        match numbers[..] {
+            [node] => Envelope { node: Some(node), ..envelope },
+            [node, boot, sequence] => {
+                Envelope { node: Some(node), number: Some((boot, sequence)), ..envelope }
+            }
+            _ => panic!("{}: `{text}` is no origin", self.path.display()),
+        }
+    }
+
+    /// Lets log time pass, as a leader does: what falls due on the way is reported in its order.
+    fn advance(&mut self, span: i64) {
+        let target = self.now + span;
+        while let Some((deadline, timer_id)) = self.state().next_deadline() {
+            if deadline.0 > START + target {
+                break;
+            }
+            self.now = self.now.max(deadline.0 - START);
+            self.propose(&format!("due {timer_id}"), InputKind::TimerDue(timer_id), Envelope::default());
+        }
+        self.now = target;
+    }
+
+    fn propose(&mut self, line: &str, kind: InputKind, envelope: Envelope) {
+        let node = envelope.node.unwrap_or(1);
+        let number = self.numbers.entry(node).or_insert((1, 0));
+        let (boot, sequence) = envelope.number.unwrap_or((number.0, number.1 + 1));
+        if envelope.number.is_none() {
+            number.1 += 1;
+        }
+        if !envelope.is_same_entry {
+            self.index += 1;
+        }
+        let origin = Origin { node: NodeId(node), boot, sequence };
+        let input = Input { at: Timestamp(START + self.now), origin, heard: Default::default(), kind };
+        let effects = self.apply(&input);
+        let by = if node == 1 && envelope.number.is_none() { String::new() } else { format!("@{node} ") };
+        writeln!(self.transcript, "{} #{} {by}{line}", self.time(START + self.now), self.index).unwrap();
+        for effect in &effects {
+            let text = self.describe(effect);
+            writeln!(self.transcript, "    {text}").unwrap();
+        }
+        if self.sends_at_once {
+            for effect in effects {
+                if let Effect::CommandQueued { command_id, .. } = effect
+                    && self.state().command(command_id).is_some()
+                {
+                    self.propose(
+                        &format!("sent {command_id}"),
+                        InputKind::CommandSent(command_id),
+                        Envelope::default(),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Applies an input on all replicas, which must agree.
+    fn apply(&mut self, input: &Input) -> Vec<Effect> {
+        let index = LogIndex(self.index);
+        let mut first: Option<(Vec<Effect>, Vec<u8>)> = None;
+        for replica in &mut self.replicas {
+            if replica.is_restored {
+                replica.state = State::restore(&replica.state.snapshot()).unwrap();
+                replica.state.set_cache(replica.cache.0, replica.cache.1);
+            }
+            let effects = replica.state.apply(index, input);
+            let found = (effects, replica.state.snapshot());
+            let first = first.get_or_insert_with(|| found.clone());
+            let who = format!("{}: {:?}, restored {}", self.path.display(), replica.cache, replica.is_restored);
+            assert_eq!(found.0, first.0, "{who}: other effects of {input:?}");
+            assert!(found.1 == first.1, "{who}: another snapshot after {input:?}");
+        }
+        first.unwrap().0
+    }
+
+    fn state(&self) -> &State {
+        &self.replicas[0].state
+    }
+
+    fn time(&self, at: i64) -> String {
+        let millis = at - START;
+        format!("+{}.{:03}", millis / 1000, millis % 1000)
+    }
+
+    fn describe(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::Refused(refusal) => match refusal {
+                Refusal::Duplicate(_) => "refused: duplicate".to_owned(),
+                Refusal::Gap { expected, .. } => format!("refused: gap, expected {expected}"),
+                Refusal::Stale => "refused: stale".to_owned(),
+                Refusal::AlreadyHeard => "refused: already heard".to_owned(),
+                Refusal::Invalid(text) => format!("refused: {text}"),
+            },
+            Effect::EntityChanged { entity_id, from, to } => format!("{entity_id}: {from} -> {to}"),
+            Effect::RunStarted { run_id, automation, trigger } => {
+                format!("run {run_id} of {automation} started: {trigger}")
+            }
+            Effect::RunQueued { run_id, automation, trigger } => {
+                format!("run {run_id} of {automation} queued: {trigger}")
+            }
+            Effect::RunSkipped { automation, reason } => format!("{automation} skipped: {reason}"),
+            Effect::RunEnded { run_id, automation, ended } => match ended {
+                Ended::Finished => format!("run {run_id} of {automation} finished"),
+                Ended::Stopped => format!("run {run_id} of {automation} stopped"),
+                Ended::Replaced => format!("run {run_id} of {automation} replaced"),
+                Ended::Failed(text) => format!("run {run_id} of {automation} failed: {text}"),
+            },
+            Effect::CommandQueued { command_id, entity_id, publish, run_id } => {
+                let whose = entity_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
+                let run = run_id.map_or(String::new(), |id| format!(" by {id}"));
+                let retain = if publish.retain { " retained" } else { "" };
+                let payload = String::from_utf8_lossy(&publish.payload);
+                let qos = publish.qos as u8;
+                format!("command {command_id}{whose}{run}: {} {payload} (qos {qos}{retain})", publish.topic)
+            }
+            Effect::CommandSent { command_id } => format!("command {command_id} sent"),
+            Effect::CommandConfirmed { command_id, .. } => format!("command {command_id} confirmed"),
+            Effect::CommandExpired { command_id, .. } => format!("command {command_id} expired"),
+            Effect::CommandSuperseded { command_id, by } => format!("command {command_id} superseded by {by}"),
+            Effect::TimerSet { timer_id, deadline, reason } => {
+                format!("timer {timer_id} set for {} {}", self.time(deadline.0), describe_reason(reason))
+            }
+            Effect::TimerFired { timer_id, .. } => format!("timer {timer_id} fired"),
+            Effect::TimerCancelled { timer_id } => format!("timer {timer_id} cancelled"),
+            Effect::Configured { entities, automations, broken } => {
+                format!("configured: {entities} entities, {automations} automations, {broken} broken")
+            }
+            Effect::Notice { subject, text } => format!("notice {subject}: {text}"),
+            Effect::NodeChanged { node, up, link } => format!("node {node}: up {up}, link {link}"),
+        }
+    }
+
+    fn show(&mut self, what: &str) {
+        let (word, rest) = what.split_once(' ').unwrap_or((what, ""));
+        let state = self.state();
+        let lines: Vec<String> = match word {
+            "entities" => state
+                .entities()
+                .map(|(id, entity)| {
+                    let changed = self.time(entity.last_changed.0);
+                    format!("{id} {} ({:?}, since {changed})", entity.state(), entity.quality)
+                })
+                .collect(),
+            "attributes" => {
+                let entity = state.entity(&rest.parse().unwrap()).unwrap();
+                let line = |(name, data): (&String, &gable_devices::Data)| format!("{name}: {}", data.to_json());
+                entity.value.attributes.iter().map(line).collect()
+            }
+            "outbox" => state
+                .outbox()
+                .map(|row| {
+                    let status = match row.status {
+                        Status::Pending => "pending",
+                        Status::Sent => "sent",
+                    };
+                    format!("{} {status} {} until {}", row.command_id, row.property, self.time(row.deadline.0))
+                })
+                .collect(),
+            "timers" => {
+                state.timers().map(|(id, timer)| format!("{id} {}", self.time(timer.deadline.0))).collect()
+            }
+            "runs" => state
+                .runs()
+                .map(|run| {
+                    let wait = match run.wait {
+                        Wait::Turn => "its turn".to_owned(),
+                        Wait::Timer(timer_id) => format!("timer {timer_id}"),
+                    };
+                    format!("{} of {} waits for {wait}", run.run_id, run.automation)
+                })
+                .collect(),
+            "nodes" => state
+                .nodes()
+                .map(|(id, node)| format!("{id} up {}, link {}", node.up, node.link))
+                .collect(),
+            "filters" => state.topic_filters().iter().cloned().collect(),
+            "problems" => state.problems().iter().map(ToString::to_string).collect(),
+            "owner" => vec![state.owner(rest).map_or("nobody".to_owned(), |node| node.to_string())],
+            _ => panic!("{}: unknown `show {what}`", self.path.display()),
+        };
+        writeln!(self.transcript, "show {what}").unwrap();
+        for line in lines {
+            writeln!(self.transcript, "    {line}").unwrap();
+        }
+    }
+}
+
+fn describe_reason(reason: &TimerReason) -> String {
+    match reason {
+        TimerReason::TriggerFor { automation } => format!("(for of {automation})"),
+        TimerReason::RunDelay { run_id } => format!("(delay of run {run_id})"),
+        TimerReason::CommandExpiry { command_id } => format!("(expiry of command {command_id})"),
+        TimerReason::OffDelay { entity_id } => format!("(off_delay of {entity_id})"),
+        TimerReason::ExpireAfter { entity_id } => format!("(expire_after of {entity_id})"),
+    }
+}
+
+#[test]
+fn spans_are_read() {
+    let path = Path::new("test");
+    let player = Player::new(path);
+    assert_eq!(player.span("5m"), i64::try_from(Millis::from_secs(300).0).unwrap());
+    assert_eq!((player.span("0"), player.span("500ms"), player.span("1h")), (0, 500, 3_600_000));
+}
