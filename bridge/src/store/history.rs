@@ -132,9 +132,12 @@ impl History {
     /// Waits until the rows of all entries up to `log_index` are on the disk. Whoever builds a
     /// snapshot calls it first: the log behind the snapshot may be purged, and the history could
     /// not be rebuilt from it any more.
+    ///
+    /// The entries up to there that were not recorded are taken to have nothing to tell.
     pub async fn flush_through(&self, log_index: LogIndex) -> Result<(), Error> {
         let shared = &self.0.shared;
-        let goal = log_index.0.min(shared.pending().recorded);
+        let goal = log_index.0;
+        shared.push(goal, Vec::new());
         if self.0.mode == Mode::Inline {
             return shared.commit_all();
         }

@@ -2,11 +2,9 @@
 //! urgent.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use std::sync::Arc;
 
 /// What a consumer got from its queue.
 pub(crate) enum Drained<T> {
@@ -119,4 +117,87 @@ fn take<T>(state: &mut State<T>, items_max: usize, bytes_max: usize) -> Vec<T> {
         values.push(item.value);
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    const NOW: Duration = Duration::ZERO;
+
+    /// Pushes `items` (a letter, upper case if urgent) of ten bytes each.
+    fn filled(capacity: u32, items: &str) -> Queue<char> {
+        let queue = Queue::new(capacity);
+        for item in items.chars() {
+            queue.push(item, 10, item.is_uppercase()).now_or_never().expect("there is room");
+        }
+        queue
+    }
+
+    #[track_caller]
+    fn check(queue: &Queue<char>, items_max: usize, bytes_max: usize, expected: &str) {
+        let drained = match queue.drain(items_max, bytes_max, NOW) {
+            Drained::Items(items) => format!("items {}", String::from_iter(items)),
+            Drained::Idle(items) => format!("idle {}", String::from_iter(items)),
+            Drained::Closed(items) => format!("closed {}", String::from_iter(items)),
+        };
+        assert_eq!(drained, expected);
+    }
+
+    #[test]
+    fn what_can_wait_rides_along_in_its_place() {
+        let queue = filled(1000, "aBcDe");
+        check(&queue, 100, 1000, "items aBcDe");
+        check(&queue, 100, 1000, "idle ");
+    }
+
+    #[test]
+    fn what_can_wait_comes_alone_when_nothing_urgent_does() {
+        check(&filled(1000, "abc"), 100, 1000, "idle abc");
+    }
+
+    #[test]
+    fn one_drain_stays_within_its_caps() {
+        let queue = filled(1000, "ABCDE");
+        check(&queue, 2, 1000, "items AB");
+        check(&queue, 100, 25, "items CD");
+        check(&queue, 100, 1, "items E");
+    }
+
+    #[test]
+    fn a_closed_queue_is_emptied_first() {
+        let queue = filled(1000, "Ab");
+        queue.close();
+        check(&queue, 1, 1000, "items A");
+        check(&queue, 1, 1000, "closed b");
+    }
+
+    #[test]
+    fn a_full_queue_lets_the_next_one_wait() {
+        let queue = filled(20, "AB");
+        let mut third = Box::pin(queue.push('C', 10, true));
+        assert!(third.as_mut().now_or_never().is_none(), "a full queue took more");
+        check(&queue, 100, 1000, "items AB");
+        third.now_or_never().expect("there is room again");
+        check(&queue, 100, 1000, "items C");
+    }
+
+    #[test]
+    fn one_that_is_larger_than_the_queue_still_gets_through() {
+        let queue = Queue::new(20);
+        queue.push('A', 500, true).now_or_never().expect("the queue is empty");
+        check(&queue, 100, 1000, "items A");
+    }
+
+    #[test]
+    fn the_newest_may_take_another_in() {
+        let queue = filled(1000, "Ab");
+        queue.push_or_merge('c', |newest, next| {
+            *newest = next;
+            None
+        });
+        queue.push_or_merge('d', |_, next| Some(next));
+        check(&queue, 100, 1000, "items Acd");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 const CHUNK: usize = 256 << 10;
 /// Pieces that one commit takes. A snapshot is written in several commits, so that votes and
 /// entries get in between; until the last one it is not the current one.
-const CHUNKS_PER_COMMIT: usize = 4;
+const CHUNKS_PER_COMMIT: usize = 2;
 
 /// The row that makes a snapshot the current one.
 #[derive(Clone, Debug, Serialize, Deserialize)]

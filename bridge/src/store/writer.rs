@@ -256,3 +256,62 @@ fn count(counters: &Counters, requests: &[Request]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::lossy::Lossy;
+    use futures_util::FutureExt;
+    use std::path::Path;
+
+    fn shared() -> Arc<Shared> {
+        let database = Database::open(Lossy::new(), Path::new("test")).unwrap();
+        Arc::new(Shared::new(database, Tail::new(0, None)))
+    }
+
+    fn vote(term: u64) -> (Request, oneshot::Receiver<Result<(), Error>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Request { change: Change::Vote(Vote::new(term, 1)), waiter: Waiter::Caller(sender) }, receiver)
+    }
+
+    #[test]
+    fn all_that_waits_shares_one_fsync() {
+        let shared = shared();
+        let queue = Queue::new(1 << 20);
+        let mut answers = Vec::new();
+        for term in 1..=100 {
+            let (request, answer) = vote(term);
+            queue.push(request, 64, true).now_or_never().expect("there is room");
+            answers.push(answer);
+        }
+        queue.close();
+        let before = shared.database.counters.read().fsyncs;
+        run(Writer::new(shared.clone()), &queue);
+        assert_eq!(shared.database.counters.read().fsyncs - before, 1);
+        for mut answer in answers {
+            answer.try_recv().expect("it was answered").expect("it is on the disk");
+        }
+    }
+
+    #[test]
+    fn what_can_wait_costs_no_fsync() {
+        let shared = shared();
+        let mut writer = Writer::new(shared.clone());
+        let before = shared.database.counters.read().fsyncs;
+        writer.commit(vec![Request { change: Change::Truncate { after: None }, waiter: Waiter::Nobody }]);
+        assert_eq!(shared.database.counters.read().fsyncs, before);
+        writer.flush();
+        assert_eq!(shared.database.counters.read().fsyncs, before + 1);
+    }
+
+    #[test]
+    fn a_panic_inside_stops_the_store_for_good() {
+        let shared = shared();
+        let result: Result<(), Error> = shared.database.write(|_| panic!("planted"));
+        assert!(matches!(result, Err(Error::Panicked(text)) if text == "planted"));
+        let (request, mut answer) = vote(1);
+        Writer::new(shared.clone()).commit(vec![request]);
+        let error = answer.try_recv().expect("it was answered").unwrap_err();
+        assert!(error.to_string().contains("the database panicked: planted"), "{error}");
+    }
+}

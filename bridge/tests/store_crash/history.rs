@@ -56,12 +56,14 @@ fn everything(history: &History) -> Vec<Arc<Row>> {
     }
 }
 
+async fn truth_of(disk: Lossy) -> Vec<Arc<Row>> {
+    let history = History::open_backend(disk, options()).unwrap();
+    apply(&history, 1).await.1.unwrap();
+    everything(&history)
+}
+
 fn truth() -> Vec<Arc<Row>> {
-    run(async {
-        let history = History::open_backend(Lossy::new(), options()).unwrap();
-        apply(&history, 1).await.1.unwrap();
-        everything(&history)
-    })
+    run(truth_of(Lossy::new()))
 }
 
 /// Cuts the power at operation `cut`, applies the log again from the last snapshot, and compares.
@@ -189,6 +191,41 @@ fn a_gap_is_filled_from_a_peer_and_hides_what_follows_until_then() {
 }
 
 #[test]
+fn entries_that_told_nothing_leave_no_gap() {
+    run(async {
+        let disk = Lossy::new();
+        let node = History::open_backend(disk.clone(), options()).unwrap();
+        node.record(LogIndex(1), &[message(1, Vec::new())], &[Vec::new()]).await.unwrap();
+        // Entries 2 to 5 are the members' and a new leader's.
+        node.flush_through(LogIndex(5)).await.unwrap();
+        let survivor = disk.crash(1);
+        let node = History::open_backend(survivor, options()).unwrap();
+        node.restored(LogIndex(5)).await.unwrap();
+        assert_eq!(node.gaps().unwrap(), []);
+    });
+}
+
+#[test]
+fn with_a_thread_rows_are_seen_at_once_and_kept_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(identity());
+    run(async {
+        let history = History::open(folder.path(), options.clone()).unwrap();
+        apply(&history, 1).await.1.unwrap();
+        assert_eq!(everything(&history), truth_of(Lossy::new()).await);
+        let before = history.metrics().commits;
+        history.flush_through(LogIndex(ENTRIES)).await.unwrap();
+        history.flush_through(LogIndex(ENTRIES)).await.unwrap();
+        assert!(history.metrics().commits <= before + 1, "rows do not share commits");
+    });
+    run(async {
+        let history = History::open(folder.path(), options).unwrap();
+        assert_eq!(history.recorded(), LogIndex(ENTRIES));
+        assert_eq!(everything(&history), truth_of(Lossy::new()).await);
+    });
+}
+
+#[test]
 fn a_peer_with_a_gap_gives_nothing_beyond_it() {
     run(async {
         let peer = History::open_backend(Lossy::new(), options()).unwrap();
@@ -196,6 +233,7 @@ fn a_peer_with_a_gap_gives_nothing_beyond_it() {
         apply(&peer, 101).await.1.unwrap();
         let chunk = peer.rows_between(LogIndex(50), LogIndex(200), 1 << 20).unwrap();
         assert!(chunk.rows.is_empty() && chunk.through < LogIndex(50), "{chunk:?}");
+        assert_eq!(chunk.lacks_until, Some(LogIndex(100)));
     });
 }
 

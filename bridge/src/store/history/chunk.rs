@@ -21,6 +21,9 @@ pub struct Chunk {
     pub through: LogIndex,
     /// The giver removed what is older.
     pub kept_from: LogIndex,
+    /// The giver lacks what was asked for as well, up to here. When every member of the cluster
+    /// says so, nobody has it any more.
+    pub lacks_until: Option<LogIndex>,
 }
 
 impl History {
@@ -43,8 +46,9 @@ impl History {
             let held = gap.map_or(progress.last, |(start, _)| start - 1);
             let last = until.0.min(held);
             let kept_from = LogIndex(progress.kept_from);
+            let lacks_until = gap.filter(|(start, _)| *start <= from.0).map(|(_, end)| LogIndex(*end));
             if last < from.0 {
-                return Ok(Chunk { rows: Vec::new(), through: LogIndex(last), kept_from });
+                return Ok(Chunk { rows: Vec::new(), through: LogIndex(last), kept_from, lacks_until });
             }
             let (mut rows, mut bytes): (Vec<Row>, usize) = (Vec::new(), 0);
             let mut after = Position::before(from.0);
@@ -56,13 +60,18 @@ impl History {
                     let is_new_entry =
                         rows.last().is_none_or(|last| last.position.log_index != row.position.log_index);
                     if is_new_entry && bytes >= bytes_max && !rows.is_empty() {
-                        return Ok(Chunk { through: LogIndex(row.position.log_index - 1), rows, kept_from });
+                        return Ok(Chunk {
+                            through: LogIndex(row.position.log_index - 1),
+                            rows,
+                            kept_from,
+                            lacks_until,
+                        });
                     }
                     bytes += weight(&row);
                     rows.push(Arc::unwrap_or_clone(row));
                 }
             }
-            Ok(Chunk { rows, through: LogIndex(last), kept_from })
+            Ok(Chunk { rows, through: LogIndex(last), kept_from, lacks_until })
         })
     }
 

@@ -119,10 +119,14 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in rows; tells whether it is time to commit without waiting for more.
+    /// Takes in the rows of an entry unless it is here already; tells whether it is time to commit
+    /// without waiting for more.
     pub(super) fn push(&self, log_index: u64, rows: Vec<Arc<Row>>) -> bool {
         let mut pending = self.pending();
-        pending.recorded = pending.recorded.max(log_index);
+        if log_index <= pending.recorded {
+            return false;
+        }
+        pending.recorded = log_index;
         let was_empty = pending.rows == 0;
         pending.rows += rows.len();
         pending.bytes += rows.iter().map(|row| page::weight(row)).sum::<usize>();
