@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How many messages wait between link and ingest. When it is full, messages at QoS 0 are dropped
 /// and others stop the link, which stops the broker.
@@ -45,6 +45,9 @@ const OUTBOUND_MAX: usize = 1_024;
 
 /// How long the log may take to learn that this node's link goes down on purpose.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Longer than it takes until a node that is away counts as away.
+const ABSENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How long a node asks for the cluster's view before it connects without it.
 const VIEW_MAX: Duration = Duration::from_secs(2);
@@ -157,11 +160,19 @@ fn start_tasks(
     });
 }
 
-/// Whether another node listens to the shared broker, as the cluster knows now. Then this node's
-/// queue at the broker holds what that one has heard: proposing it now, perhaps hours later, would
-/// replay the past. In the seconds before the death of the other is noticed this may be wrong; the
-/// messages then wait in the dead node's queue.
+/// Whether another node listens to the shared broker. Then this node's queue at the broker holds
+/// what that one has heard: proposing it now, perhaps hours later, would replay the past.
+///
+/// After all nodes were away the state may still call one present that is not, until the leader has
+/// missed it. So the other has to be seen twice, with more than that time between.
 async fn is_heard_by_another(replica: &Replica, me: NodeId) -> bool {
-    let is_fresh = matches!(timeout(VIEW_MAX, replica.linearizable()).await, Ok(Ok(_)));
-    is_fresh && replica.read(|state| state.nodes().any(|(node, is)| node != me && is.is_ready()))
+    let sees_another = || async {
+        let is_fresh = matches!(timeout(VIEW_MAX, replica.linearizable()).await, Ok(Ok(_)));
+        is_fresh && replica.read(|state| state.nodes().any(|(node, is)| node != me && is.is_ready()))
+    };
+    if !sees_another().await {
+        return false;
+    }
+    sleep(ABSENCE_MAX).await;
+    sees_another().await
 }

@@ -3,12 +3,15 @@
 //!
 //! Many proposals are under way at once, started in the order of the messages. A message is
 //! acknowledged after its commit and its application on this node, and in order ([`Ledger`]). A
-//! message that the broker delivers anew after a lost connection is not proposed anew while its
-//! first proposal is remembered. After a restart of the process it is: delivery is at least once.
+//! message that the broker delivers anew, after a lost connection or after a restart of this
+//! process, is recognised by its packet id and content: by the [`Ledger`] while its proposal is
+//! under way, by the state once it is committed. The broker has to mark it as a duplicate, as MQTT
+//! asks and rumqttd does not: over a lost connection to that one a message may count twice.
 //!
 //! Only messages that the home asks for are proposed, so that a subscription cannot feed Gable's
 //! own commands back into the log. Where an automation does listen on a topic that Gable publishes,
-//! see [`Echoes`]; for retained messages, see [`LastHeard`]; for a broker that all nodes share, see
+//! see [`Echoes`]; for retained messages, see [`LastHeard`], which the state continues over a restart
+//! of the process; for a broker that all nodes share, see
 //! [`Ownership`].
 
 use super::counters::{Counters, count};
@@ -110,6 +113,12 @@ impl Ingest {
 
     /// Runs until the replica stops or the link's task is gone.
     pub(super) async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>) {
+        // What an earlier process of this node proposed can be committed until the log has an input
+        // of this one. Only after that is it certain which deliveries are repeated.
+        if self.replica.propose(InputKind::Link { up: false }).await.is_err() {
+            return;
+        }
+        self.link_told = Some(false);
         let mut applied = self.replica.applied();
         // Only ownership needs every entry; others would lag behind this channel for nothing.
         let mut entries = self.ownership.is_some().then(|| self.replica.entries());
@@ -178,26 +187,20 @@ impl Ingest {
     fn hear(&mut self, publish: Publish) {
         count(&self.counters.heard);
         let fingerprint = Fingerprint::of(&publish.topic, &publish.payload);
-        let is_retained = publish.retain;
-        let topic = publish.topic.clone();
-        let message = Message {
-            topic: publish.topic.clone(),
-            payload: publish.payload.to_vec(),
-            qos: qos(publish.qos),
-            retain: is_retained,
-            takeover: false,
-        };
+        let (message, is_again) = (to_message(&publish), publish.dup);
         let Delivery::New(token) = self.ledger.add(publish, fingerprint) else {
-            debug!(topic, "delivered once more");
+            debug!(topic = message.topic, "delivered once more");
             return;
         };
-        if let Err(reason) = check_topic(&topic) {
-            self.refuse(token, &topic, reason);
+        if let Err(reason) = check_topic(&message.topic) {
+            self.refuse(token, &message.topic, reason);
             return;
         }
-        let is_news = self.subscriptions.is_wanted(&topic)
-            && (self.last.note(&topic, fingerprint) || !is_retained)
-            && !self.is_foreign_echo(&topic, fingerprint);
+        let is_change = self.last.note(&message.topic, fingerprint);
+        let is_news = self.subscriptions.is_wanted(&message.topic)
+            && !(is_again && self.was_committed(&message))
+            && !(message.retain && (!is_change || self.was_last(&message)))
+            && !self.is_foreign_echo(&message.topic, fingerprint);
         if !is_news {
             self.pass_over(token);
             return;
@@ -207,6 +210,19 @@ impl Ingest {
             Verdict::Hold => {}
             Verdict::Settled => self.pass_over(token),
         }
+    }
+
+    /// Whether the log has a message that is delivered once more, perhaps to an earlier process.
+    fn was_committed(&self, message: &Message) -> bool {
+        let Message { topic, payload, packet_id, .. } = message;
+        self.replica.read(|state| state.was_delivered(self.me, *packet_id, topic, payload))
+    }
+
+    /// Whether a retained message is what the log has last of its topic. A broker of this node's own
+    /// may have an old one, of a device that has moved: there this node's own last one counts.
+    fn was_last(&self, message: &Message) -> bool {
+        let node = self.ownership.is_none().then_some(self.me);
+        self.replica.read(|state| state.was_last(node, &message.topic, &message.payload))
     }
 
     /// Whether a message is our own publish come back, and another node's to propose.
@@ -238,13 +254,7 @@ impl Ingest {
     /// Proposes a message that was held for its owner.
     fn take_over(&mut self, token: u64) {
         let Some(publish) = self.ledger.open(token) else { return };
-        let message = Message {
-            topic: publish.topic.clone(),
-            payload: publish.payload.to_vec(),
-            qos: qos(publish.qos),
-            retain: publish.retain,
-            takeover: true,
-        };
+        let message = Message { takeover: true, ..to_message(publish) };
         info!(topic = message.topic, "proposing a message in place of its silent owner");
         self.propose(token, message);
     }
@@ -385,8 +395,10 @@ impl Ingest {
         }
     }
 
+    /// The link is up from the first answer to the subscriptions of a connection until its end.
     fn follow_link(&mut self) {
-        let up = self.connection.is_some() && self.subscriptions.is_settled();
+        let was_up = self.counters.link_up.load(Relaxed);
+        let up = self.connection.is_some() && (was_up || self.subscriptions.is_settled());
         self.counters.link_up.store(up, Relaxed);
         self.tell_link();
     }
@@ -421,7 +433,18 @@ fn check_topic(topic: &str) -> Result<(), &'static str> {
     }
 }
 
-fn qos(qos: rumqttc::QoS) -> QoS {
+fn to_message(publish: &Publish) -> Message {
+    Message {
+        topic: publish.topic.clone(),
+        payload: publish.payload.to_vec(),
+        qos: to_qos(publish.qos),
+        retain: publish.retain,
+        takeover: false,
+        packet_id: publish.pkid,
+    }
+}
+
+fn to_qos(qos: rumqttc::QoS) -> QoS {
     match qos {
         rumqttc::QoS::AtMostOnce => QoS::AtMostOnce,
         rumqttc::QoS::AtLeastOnce => QoS::AtLeastOnce,

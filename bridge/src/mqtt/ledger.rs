@@ -8,17 +8,18 @@ use super::fingerprint::Fingerprint;
 use rumqttc::Publish;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many acknowledged messages are remembered, in case the acknowledgement is lost with its
-/// connection. Brokers let far fewer wait for one client.
-const ACKNOWLEDGED_MAX: usize = 1_024;
-
-/// What a message of an earlier connection was, and what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Earlier {
-    packet_id: u16,
-    fingerprint: Fingerprint,
-    /// The token of a proposal that is still under way.
-    open: Option<u64>,
+/// The messages between delivery and acknowledgement.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// In the order of delivery. `first` numbers the front.
+    entries: VecDeque<Entry>,
+    first: u64,
+    /// From token to number.
+    numbers: BTreeMap<u64, u64>,
+    /// What the broker may deliver once more. What was committed before that is not here: the state
+    /// remembers it, also for a process that has started anew.
+    earlier: VecDeque<Earlier>,
+    last_token: u64,
 }
 
 /// One message of the present connection.
@@ -30,24 +31,19 @@ struct Entry {
     is_settled: bool,
 }
 
-/// The messages between delivery and acknowledgement.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    /// In the order of delivery. `first` numbers the front.
-    entries: VecDeque<Entry>,
-    first: u64,
-    /// From token to number.
-    numbers: BTreeMap<u64, u64>,
-    acknowledged: VecDeque<Earlier>,
-    /// What the broker may deliver once more.
-    earlier: VecDeque<Earlier>,
-    next_token: u64,
+/// A message of an earlier connection that was not acknowledged in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Earlier {
+    packet_id: u16,
+    fingerprint: Fingerprint,
+    token: u64,
+    is_settled: bool,
 }
 
 /// What the ledger knows about a message that was just delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// Never seen; to be settled under this token.
+    /// Not seen by this process; to be settled under this token.
     New(u64),
     /// Delivered once more; its proposal is under way or done.
     Again,
@@ -57,15 +53,13 @@ impl Ledger {
     /// Takes a delivered message.
     pub(super) fn add(&mut self, publish: Publish, fingerprint: Fingerprint) -> Delivery {
         let earlier = self.find_earlier(&publish, fingerprint);
-        let (token, delivery) = match earlier {
-            Some(Earlier { open: Some(token), .. }) => (token, Delivery::Again),
-            Some(Earlier { open: None, .. }) => (self.mint(), Delivery::Again),
+        let (token, is_settled, delivery) = match earlier {
+            Some(Earlier { token, is_settled, .. }) => (token, is_settled, Delivery::Again),
             None => {
-                let token = self.mint();
-                (token, Delivery::New(token))
+                self.last_token += 1;
+                (self.last_token, false, Delivery::New(self.last_token))
             }
         };
-        let is_settled = earlier.is_some_and(|earlier| earlier.open.is_none());
         if !is_settled {
             self.numbers.insert(token, self.first + self.entries.len() as u64);
         }
@@ -80,8 +74,8 @@ impl Ledger {
             if let Some(entry) = entry {
                 entry.is_settled = true;
             }
-        } else if let Some(earlier) = self.earlier.iter_mut().find(|earlier| earlier.open == Some(token)) {
-            earlier.open = None;
+        } else if let Some(earlier) = self.earlier.iter_mut().find(|earlier| earlier.token == token) {
+            earlier.is_settled = true;
         }
     }
 
@@ -96,15 +90,8 @@ impl Ledger {
         if !self.entries.front()?.is_settled {
             return None;
         }
-        let Entry { publish, fingerprint, .. } = self.entries.pop_front()?;
         self.first += 1;
-        if publish.pkid != 0 {
-            if self.acknowledged.len() == ACKNOWLEDGED_MAX {
-                self.acknowledged.pop_front();
-            }
-            self.acknowledged.push_back(Earlier { packet_id: publish.pkid, fingerprint, open: None });
-        }
-        Some(publish)
+        self.entries.pop_front().map(|entry| entry.publish)
     }
 
     /// How many messages are not acknowledged yet.
@@ -115,15 +102,11 @@ impl Ledger {
     /// Notes the end of the connection: the broker will deliver anew what it heard no
     /// acknowledgement for. `is_proposed` tells which unsettled messages go on without it.
     pub(super) fn disconnected(&mut self, is_proposed: impl Fn(u64) -> bool) {
-        let earlier = self.acknowledged.drain(..).collect::<VecDeque<_>>();
         // What an earlier connection left, and this one did not deliver again, is still possible.
-        let left = std::mem::replace(&mut self.earlier, earlier);
-        self.earlier.extend(left.into_iter().filter(|earlier| earlier.open.is_some()));
-        for entry in self.entries.drain(..) {
-            let open = (!entry.is_settled).then_some(entry.token);
-            if entry.publish.pkid != 0 && open.is_none_or(&is_proposed) {
-                let Entry { publish, fingerprint, .. } = entry;
-                self.earlier.push_back(Earlier { packet_id: publish.pkid, fingerprint, open });
+        self.earlier.retain(|earlier| !earlier.is_settled);
+        for Entry { token, publish, fingerprint, is_settled } in self.entries.drain(..) {
+            if publish.pkid != 0 && (is_settled || is_proposed(token)) {
+                self.earlier.push_back(Earlier { packet_id: publish.pkid, fingerprint, token, is_settled });
             }
         }
         self.numbers.clear();
@@ -144,11 +127,6 @@ impl Ledger {
             |earlier: &Earlier| earlier.packet_id == publish.pkid && earlier.fingerprint == fingerprint;
         let position = self.earlier.iter().rposition(is_same)?;
         self.earlier.remove(position)
-    }
-
-    fn mint(&mut self) -> u64 {
-        self.next_token += 1;
-        self.next_token
     }
 }
 
@@ -203,8 +181,11 @@ mod tests {
         check("add 1 a\nlost\nagain 1 a\nsettle 1", &["New(1)", "Again", "ack 1"]);
         // Its proposal ended in between.
         check("add 1 a\nlost\nsettle 1\nagain 1 a", &["New(1)", "Again", "ack 1"]);
-        // It was acknowledged, but the acknowledgement got lost.
-        check("add 1 a\nsettle 1\nlost\nagain 1 a", &["New(1)", "ack 1", "Again", "ack 1"]);
+        // It was settled, but it was not yet its turn to be acknowledged.
+        check(
+            "add 1 a\nadd 2 b\nsettle 2\nlost\nagain 1 a\nagain 2 b\nsettle 1",
+            &["New(1)", "New(2)", "Again", "Again", "ack 1", "ack 2"],
+        );
         // Twice in a row.
         check(
             "add 1 a\nlost\nlost\nagain 1 a\nlost\nagain 1 a\nsettle 1",
@@ -218,10 +199,7 @@ mod tests {
         check("add 1 a\nlost\nagain 2 a", &["New(1)", "New(2)"]);
         check("add 1 a\nlost\nagain 1 b", &["New(1)", "New(2)"]);
         check("add 1 a\nlost\nnew session\nagain 1 a", &["New(1)", "New(2)"]);
-        check(
-            "add 1 a\nsettle 1\nlost\nagain 1 a\nagain 1 a",
-            &["New(1)", "ack 1", "Again", "ack 1", "New(3)"],
-        );
+        check("add 1 a\nlost\nsettle 1\nagain 1 a\nagain 1 a", &["New(1)", "Again", "ack 1", "New(2)"]);
     }
 
     #[test]
