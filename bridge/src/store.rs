@@ -34,10 +34,11 @@ use serde::{Deserialize, Serialize};
 use snapshot::Current;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::watch;
-use writer::{Request, Shared, Writer};
+use tokio::sync::{oneshot, watch};
+use writer::{Change, Request, Shared, Waiter, Writer};
 
 /// The file in the data folder.
 const FILE: &str = "raft.redb";
@@ -94,7 +95,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     identity: Identity,
-    boot: u64,
+    boot: AtomicU64,
     snapshot: tokio::sync::Mutex<Current>,
     lane: Lane,
 }
@@ -140,7 +141,7 @@ impl Store {
         Ok(Store(Arc::new(Inner {
             shared,
             identity: options.identity,
-            boot: recovered.boot,
+            boot: AtomicU64::new(recovered.boot),
             snapshot: tokio::sync::Mutex::new(recovered.snapshot),
             lane,
         })))
@@ -153,7 +154,21 @@ impl Store {
 
     /// Returns which start of this node this is: 1 at the first, more at each later one.
     pub fn boot(&self) -> u64 {
-        self.0.boot
+        self.0.boot.load(Ordering::Acquire)
+    }
+
+    /// Raises the number of this start, and with it that of every later one, to `boot` at least. A
+    /// node whose disk was emptied counts from 1 again, but its earlier life used up some numbers.
+    pub async fn raise_boot(&self, boot: u64) -> Result<(), Error> {
+        if boot <= self.boot() {
+            return Ok(());
+        }
+        self.0.shared.database.health.check()?;
+        let (sender, receiver) = oneshot::channel();
+        self.submit(Request { change: Change::Boot(boot), waiter: Waiter::Caller(sender) }).await;
+        receiver.await.unwrap_or_else(|_| Err(Error::Stopped("its writer has ended".into())))?;
+        self.0.boot.fetch_max(boot, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Returns whose data this is.
@@ -250,6 +265,19 @@ mod tests {
         let boots: Vec<u64> =
             (0..3).map(|_| Store::open(folder.path(), options(1)).unwrap().boot()).collect();
         assert_eq!(boots, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_raised_boot_counts_on_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::open(folder.path(), options(1)).unwrap();
+            store.raise_boot(40).await.unwrap();
+            store.raise_boot(30).await.unwrap();
+            assert_eq!(store.boot(), 40);
+        });
+        assert_eq!(Store::open(folder.path(), options(1)).unwrap().boot(), 41);
     }
 
     #[test]

@@ -177,7 +177,8 @@ async fn an_emptied_node_is_refilled_and_votes_only_then() {
     let leader = cluster.leader().await;
     let other = (1..=3).find(|node| *node != leader && *node != victim).unwrap();
     cluster.kill(other).await;
-    cluster.say(victim, 20).await.unwrap();
+    let committed = cluster.say(victim, 20).await.unwrap();
+    assert_eq!(committed.outcome, Settled::Applied, "its new inputs are not taken for its old ones");
     cluster.restart(other).await;
     cluster.agrees_on(&(0..21).collect::<Vec<_>>()).await;
     cluster.stop().await;

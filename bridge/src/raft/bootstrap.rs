@@ -10,6 +10,9 @@ use tracing::{debug, info, warn};
 
 /// How long a node asks its peers before it founds the cluster without the silent ones.
 const ASKING_LIMIT: Duration = Duration::from_secs(3);
+/// How many starts an emptied node may have had after the last one that left an input in the log.
+const UNSEEN_BOOTS: u64 = 1_000;
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes an empty node a member: it founds the cluster unless a peer belongs to one already.
@@ -55,11 +58,18 @@ async fn refill(core: &Core) {
         }
         sleep(PAUSE).await;
     };
-    if core.home.applied().wait_for(|applied| *applied >= index).await.is_ok() {
-        core.ballot.open();
-        core.raft.runtime_config().elect(true);
-        info!(node = %core.node, log_index = %index, "this node is refilled and votes again");
+    if core.home.applied().wait_for(|applied| *applied >= index).await.is_err() {
+        return;
     }
+    let last_boot = core.home.read(|state| state.last_origin(core.node)).map(|origin| origin.boot);
+    if let Some(last_boot) = last_boot {
+        // Its store's own watch tells when this fails.
+        let Ok(()) = core.store.raise_boot(last_boot + UNSEEN_BOOTS).await else { return };
+        core.home.window.set_boot(core.store.boot());
+    }
+    core.ballot.open();
+    core.raft.runtime_config().elect(true);
+    info!(node = %core.node, log_index = %index, "this node is refilled and votes again");
 }
 
 /// Asks all peers until each has answered. Returns whether one of them has a cluster.

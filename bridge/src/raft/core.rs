@@ -15,7 +15,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, ForwardToLeader, RaftError};
 use openraft::impls::ProgressResponder;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
 
 pub(super) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
@@ -32,24 +32,31 @@ pub(super) struct Core {
     pub(super) ballot: Arc<Ballot>,
 }
 
-/// Whether this node may vote.
+/// Whether this node may vote and propose.
 ///
 /// A node whose disk was emptied has forgotten which entries it helped to commit. Until it has
-/// caught up it must not help to elect a leader that lacks them.
+/// caught up it must not help to elect a leader that lacks them. It has also forgotten how it
+/// numbered its inputs, and would number new ones like old ones.
 #[derive(Debug)]
-pub(super) struct Ballot(AtomicBool);
+pub(super) struct Ballot(watch::Sender<bool>);
 
 impl Ballot {
     pub(super) fn new(open: bool) -> Ballot {
-        Ballot(AtomicBool::new(open))
+        Ballot(watch::Sender::new(open))
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
     }
 
     pub(super) fn open(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.send_replace(true);
+    }
+
+    /// Waits until the node may vote.
+    pub(super) async fn opened(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
 

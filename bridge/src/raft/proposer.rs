@@ -102,7 +102,6 @@ pub(super) struct Proposer {
     window: Arc<Window>,
     batching: Batching,
     servers: WatchReceiverOf<TypeConfig, RaftServerMetrics<TypeConfig>>,
-    boot: u64,
     next_sequence: u64,
     /// Taken from the queue, not yet numbered.
     gathered: Vec<Proposal>,
@@ -142,14 +141,13 @@ struct Lost {
 }
 
 impl Proposer {
-    pub(super) fn new(core: Core, window: Arc<Window>, batching: Batching, boot: u64) -> Proposer {
+    pub(super) fn new(core: Core, window: Arc<Window>, batching: Batching) -> Proposer {
         let servers = core.raft.server_metrics();
         Proposer {
             core,
             window,
             batching,
             servers,
-            boot,
             next_sequence: 1,
             gathered: Vec::new(),
             gathered_bytes: 0,
@@ -165,6 +163,7 @@ impl Proposer {
 
     /// Runs until the replica stops.
     pub(super) async fn run(mut self, Queue(mut queue): Queue) {
+        self.core.ballot.opened().await;
         self.follow_leader().await;
         loop {
             let room = self.room();
@@ -221,11 +220,11 @@ impl Proposer {
 
     async fn send_gathered(&mut self) {
         let first = self.next_sequence;
-        let at = self.core.stamp();
+        let (at, boot) = (self.core.stamp(), self.window.boot());
         let mut inputs = Vec::with_capacity(self.gathered.len());
         let mut answers = Vec::with_capacity(self.gathered.len());
         for proposal in self.gathered.drain(..) {
-            let origin = Origin { node: self.core.node, boot: self.boot, sequence: self.next_sequence };
+            let origin = Origin { node: self.core.node, boot, sequence: self.next_sequence };
             inputs.push(Input { at, origin, heard: proposal.heard, kind: proposal.kind });
             answers.push(proposal.answer);
             self.next_sequence += 1;

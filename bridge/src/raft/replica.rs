@@ -127,7 +127,7 @@ impl Replica {
             leading: leading.clone(),
         };
         let window = core.home.window.clone();
-        let proposer = Proposer::new(core.clone(), window, settings.batching, core.store.boot());
+        let proposer = Proposer::new(core.clone(), window, settings.batching);
         let server = Server::new(core.clone(), stopped.clone());
         let role = watch_role(core.clone(), lead);
         let death = watch_death(core.clone(), stopped, fail);

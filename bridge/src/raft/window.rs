@@ -5,6 +5,7 @@
 use super::types::{Batch, Outcome};
 use gable_rules::{LogIndex, NodeId};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
@@ -31,7 +32,7 @@ pub enum Settled {
 #[derive(Debug)]
 pub(super) struct Window {
     node: NodeId,
-    boot: u64,
+    boot: AtomicU64,
     open: Mutex<Open>,
     changed: Notify,
 }
@@ -49,11 +50,20 @@ struct Open {
 impl Window {
     pub(super) fn new(node: NodeId, boot: u64) -> Window {
         let open = Open { base: 1, waiters: VecDeque::new(), gap: false, stopped: false };
-        Window { node, boot, open: Mutex::new(open), changed: Notify::new() }
+        Window { node, boot: AtomicU64::new(boot), open: Mutex::new(open), changed: Notify::new() }
     }
 
     pub(super) fn node(&self) -> NodeId {
         self.node
+    }
+
+    pub(super) fn boot(&self) -> u64 {
+        self.boot.load(Ordering::Acquire)
+    }
+
+    /// Sets the boot under which inputs are numbered, before the first of them is.
+    pub(super) fn set_boot(&self, boot: u64) {
+        self.boot.store(boot, Ordering::Release);
     }
 
     /// Adds the waiters for the next numbers.
@@ -66,8 +76,8 @@ impl Window {
 
     /// Settles what an applied entry holds of this node's inputs.
     pub(super) fn settle(&self, index: LogIndex, batch: &Batch, outcomes: &[Outcome]) {
-        let ours =
-            |input: &gable_rules::Input| input.origin.node == self.node && input.origin.boot == self.boot;
+        let boot = self.boot();
+        let ours = |input: &gable_rules::Input| input.origin.node == self.node && input.origin.boot == boot;
         if !batch.inputs().iter().any(ours) {
             return;
         }
@@ -93,7 +103,7 @@ impl Window {
 
     /// Settles what a snapshot includes: all of `boot` up to `sequence`.
     pub(super) fn settle_by_snapshot(&self, index: LogIndex, boot: u64, sequence: u64) {
-        if boot == self.boot {
+        if boot == self.boot() {
             self.lock().settle_through(sequence, index, &Settled::Duplicate);
             self.changed.notify_one();
         }

@@ -7,7 +7,7 @@
 use super::database::Database;
 use super::metrics::Counters;
 use super::queue::{Drained, Queue};
-use super::tables::{self, EDGE, LOG, META, META_PURGED, META_SNAPSHOT, META_VOTE, SNAPSHOT};
+use super::tables::{self, EDGE, LOG, META, META_BOOT, META_PURGED, META_SNAPSHOT, META_VOTE, SNAPSHOT};
 use super::tail::Tail;
 use super::{Error, snapshot};
 use crate::raft::types::{LogId, TypeConfig, Vote};
@@ -48,6 +48,8 @@ pub(crate) enum Change {
         stamp: u64,
     },
     Vote(Vote),
+    /// Which start of the node this counts as.
+    Boot(u64),
     Committed(LogId),
     Truncate {
         after: Option<LogId>,
@@ -83,6 +85,7 @@ impl Request {
         match self.change {
             Change::Append { .. }
             | Change::Vote(_)
+            | Change::Boot(_)
             | Change::SnapshotChunks { .. }
             | Change::SnapshotCurrent(_) => true,
             Change::Committed(_) | Change::Truncate { .. } | Change::Purge { .. } => false,
@@ -206,6 +209,7 @@ fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
                 }
             }
             Change::Vote(vote) => write_meta(txn, META_VOTE, vote)?,
+            Change::Boot(boot) => write_meta(txn, META_BOOT, boot)?,
             Change::Committed(committed) => {
                 let row = tables::encode("the committed log id", &EDGE.to_be_bytes(), committed)?;
                 log.insert(EDGE, row.as_slice())?;

@@ -13,14 +13,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-pub const KEY: &str = "a key of enough length";
+pub(crate) const KEY: &str = "a key of enough length";
 
 /// How long anything may take before a test fails. Machines that run tests are slow at times.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 type Tweak = Box<dyn Fn(&mut ReplicaSettings) + Send + Sync>;
 
-pub struct Cluster {
+pub(crate) struct Cluster {
     members: BTreeMap<NodeId, String>,
     folders: BTreeMap<u64, TempDir>,
     running: BTreeMap<u64, Replica>,
@@ -28,11 +28,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub async fn start(size: u64) -> Cluster {
+    pub(crate) async fn start(size: u64) -> Cluster {
         Cluster::start_with(size, |_| ()).await
     }
 
-    pub async fn start_with(
+    pub(crate) async fn start_with(
         size: u64,
         tweak: impl Fn(&mut ReplicaSettings) + Send + Sync + 'static,
     ) -> Cluster {
@@ -48,12 +48,12 @@ impl Cluster {
         cluster
     }
 
-    pub fn node(&self, node: u64) -> &Replica {
+    pub(crate) fn node(&self, node: u64) -> &Replica {
         &self.running[&node]
     }
 
     /// Starts a node from its folder.
-    pub async fn restart(&mut self, node: u64) {
+    pub(crate) async fn restart(&mut self, node: u64) {
         let settings = self.settings(node);
         let (store, history) = open(self.folders[&node].path(), node, &settings.cluster).await;
         let replica = Replica::start(settings, store, history).await.unwrap();
@@ -61,30 +61,30 @@ impl Cluster {
     }
 
     /// Stops a node without telling anybody.
-    pub async fn kill(&mut self, node: u64) {
+    pub(crate) async fn kill(&mut self, node: u64) {
         let replica = self.running.remove(&node).unwrap();
         replica.halt().await;
     }
 
     /// Stops a node as planned.
-    pub async fn shutdown(&mut self, node: u64) {
+    pub(crate) async fn shutdown(&mut self, node: u64) {
         let replica = self.running.remove(&node).unwrap();
         replica.shutdown().await;
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         while let Some((_, replica)) = self.running.pop_first() {
             replica.halt().await;
         }
     }
 
     /// Loses a stopped node's disk.
-    pub fn empty(&mut self, node: u64) {
+    pub(crate) fn empty(&mut self, node: u64) {
         self.folders.insert(node, tempfile::tempdir().unwrap());
     }
 
     /// Starts a node in the place of a stopped one, with an empty disk and changed settings.
-    pub async fn stranger(&self, node: u64, change: impl FnOnce(&mut ReplicaSettings)) -> Replica {
+    pub(crate) async fn stranger(&self, node: u64, change: impl FnOnce(&mut ReplicaSettings)) -> Replica {
         let mut settings = self.settings(node);
         change(&mut settings);
         let folder = tempfile::tempdir().unwrap();
@@ -93,14 +93,14 @@ impl Cluster {
     }
 
     /// Starts a node on a port that is in use.
-    pub async fn start_twice(&self) -> Result<Replica, Error> {
+    pub(crate) async fn start_twice(&self) -> Result<Replica, Error> {
         let settings = self.settings(1);
         let folder = tempfile::tempdir().unwrap();
         let (store, history) = open(folder.path(), 1, &settings.cluster).await;
         Replica::start(settings, store, history).await
     }
 
-    pub async fn start_with_store_of(&self, node: u64, owner: u64) -> Result<Replica, Error> {
+    pub(crate) async fn start_with_store_of(&self, node: u64, owner: u64) -> Result<Replica, Error> {
         let mut settings = self.settings(node);
         settings.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ impl Cluster {
     }
 
     /// Waits until all running nodes follow one of them, and returns it.
-    pub async fn leader(&self) -> u64 {
+    pub(crate) async fn leader(&self) -> u64 {
         let mut leader = None;
         until("the nodes follow one leader", || {
             let mut leaders = self.running.values().map(Replica::leader);
@@ -124,19 +124,19 @@ impl Cluster {
     }
 
     /// Returns a running node that does not lead.
-    pub async fn follower(&self) -> u64 {
+    pub(crate) async fn follower(&self) -> u64 {
         let leader = self.leader().await;
         *self.running.keys().find(|node| **node != leader).unwrap()
     }
 
     /// Proposes message `n` through `node`.
-    pub async fn say(&self, node: u64, n: u32) -> Result<Committed, ProposeError> {
+    pub(crate) async fn say(&self, node: u64, n: u32) -> Result<Committed, ProposeError> {
         timeout(PATIENCE, self.node(node).propose(message(n))).await.expect("the input is committed in time")
     }
 
     /// Waits until the history of every running node holds exactly these messages in this order,
     /// and compares the states.
-    pub async fn agrees_on(&self, expected: &[u32]) {
+    pub(crate) async fn agrees_on(&self, expected: &[u32]) {
         for (node, replica) in &self.running {
             let deadline = Instant::now() + PATIENCE;
             loop {
@@ -199,7 +199,7 @@ async fn open(folder: &Path, node: u64, cluster: &str) -> (Store, History) {
     (store, history)
 }
 
-pub fn message(n: u32) -> InputKind {
+pub(crate) fn message(n: u32) -> InputKind {
     InputKind::Message(Message {
         topic: "said".to_owned(),
         payload: n.to_string().into_bytes(),
@@ -228,7 +228,7 @@ fn free_addresses(count: u64) -> Vec<SocketAddr> {
 
 /// Waits until `holds`, or fails.
 #[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let place = std::panic::Location::caller();
     async move {
         let deadline = Instant::now() + PATIENCE;
@@ -241,14 +241,14 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output 
 
 /// What the tests' replicas logged, warnings and worse.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.lock().unwrap().clear();
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 }
@@ -268,7 +268,7 @@ impl Write for Log {
 }
 
 /// Collects the log of this process, which all its tests share.
-pub fn capture_log() -> Log {
+pub(crate) fn capture_log() -> Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
         let log = Log::default();
