@@ -95,3 +95,6 @@ impl<'s> Work<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

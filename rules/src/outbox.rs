@@ -193,8 +193,11 @@ impl Work<'_> {
         if self.rows.outbox.rows.len() >= OUTBOX_MAX
             && let Some(oldest) = self.rows.outbox.rows.keys().next().copied()
         {
-            let text = format!("{OUTBOX_MAX} messages wait to be sent; the oldest was given up");
-            self.notice("outbox", text);
+            if !self.has_warned_of_outbox {
+                self.has_warned_of_outbox = true;
+                let text = format!("{OUTBOX_MAX} messages wait to be sent; the oldest are given up");
+                self.notice("outbox", text);
+            }
             self.expire_command(oldest);
         }
         let command_id = CommandId(self.rows.mint());

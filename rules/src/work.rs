@@ -36,6 +36,7 @@ pub(crate) struct Work<'s> {
     depth: u32,
     actions_left: u32,
     has_warned_of_chain: bool,
+    pub(crate) has_warned_of_outbox: bool,
 }
 
 /// Something that triggers look at.
@@ -55,6 +56,7 @@ impl<'s> Work<'s> {
             depth: 0,
             actions_left: ACTIONS_PER_INPUT_MAX,
             has_warned_of_chain: false,
+            has_warned_of_outbox: false,
         }
     }
 

@@ -1,0 +1,294 @@
+//! The core as a whole: limits, and what no input may do. What automations do is shown by the golden
+//! scenarios in `tests/scenarios`.
+
+use super::*;
+use crate::{
+    ACTIONS_PER_INPUT_MAX, ACTIONS_PER_RUN_MAX, CommandId, Ended, Id, OUTBOX_MAX, Origin, Policy,
+    SnapshotError, TimerId,
+};
+use gable_devices::Timestamp;
+
+/// A home at work: one node, one input an entry.
+struct Home {
+    state: State,
+    index: u64,
+    now: i64,
+}
+
+impl Home {
+    #[track_caller]
+    fn new(text: &str) -> Home {
+        let mut home = Home { state: State::new(), index: 0, now: 0 };
+        home.configure(text);
+        assert!(home.state.problems().is_empty(), "{:?}", home.state.problems());
+        home
+    }
+
+    fn configure(&mut self, text: &str) -> Vec<Effect> {
+        let file = SourceFile { name: "home.yaml".into(), text: text.into() };
+        self.apply(InputKind::Configure(vec![file]))
+    }
+
+    fn hear(&mut self, topic: &str, payload: &str) -> Vec<Effect> {
+        let message = Message { topic: topic.into(), payload: payload.into(), ..Message::default() };
+        self.apply(InputKind::Message(message))
+    }
+
+    fn apply(&mut self, kind: InputKind) -> Vec<Effect> {
+        self.index += 1;
+        let origin = Origin { node: NodeId(1), boot: 1, sequence: self.index };
+        let input = Input { at: Timestamp(self.now), origin, heard: Default::default(), kind };
+        self.state.apply(LogIndex(self.index), &input)
+    }
+}
+
+fn count(effects: &[Effect], is_it: impl Fn(&Effect) -> bool) -> usize {
+    effects.iter().filter(|effect| is_it(effect)).count()
+}
+
+fn publishes(count: u32) -> String {
+    "  - {action: mqtt.publish, data: {topic: out}}\n".repeat(count as usize)
+}
+
+#[test]
+fn one_input_leads_to_a_bounded_number_of_actions() {
+    let text = format!(
+        "- alias: many\n  mode: parallel\n  triggers: [{}]\n  actions:\n{}",
+        "{trigger: mqtt, topic: go}, ".repeat(3),
+        publishes(ACTIONS_PER_INPUT_MAX / 2)
+    );
+    let mut home = Home::new(&text);
+    let effects = home.hear("go", "");
+    let queued = count(&effects, |effect| matches!(effect, Effect::CommandQueued { .. }));
+    assert_eq!(queued, ACTIONS_PER_INPUT_MAX as usize);
+    let failed = |effect: &Effect| matches!(effect, Effect::RunEnded { ended: Ended::Failed(_), .. });
+    assert_eq!(count(&effects, failed), 1, "the third run is the one too many");
+    assert_eq!(home.state.outbox().count(), OUTBOX_MAX);
+    let outbox_notices =
+        count(&effects, |effect| matches!(effect, Effect::Notice { subject, .. } if subject == "outbox"));
+    assert_eq!(outbox_notices, 1);
+    let expired = count(&effects, |effect| matches!(effect, Effect::CommandExpired { .. }));
+    assert_eq!(expired, ACTIONS_PER_INPUT_MAX as usize - OUTBOX_MAX);
+    assert_eq!(home.state.timers().count(), OUTBOX_MAX, "each row has its timer and no other is left");
+}
+
+#[test]
+fn one_run_does_a_bounded_number_of_actions() {
+    let half = publishes(ACTIONS_PER_RUN_MAX / 2);
+    let text = format!(
+        "- alias: long\n  triggers: {{trigger: mqtt, topic: go}}\n  actions:\n{half}  - delay: 1\n{half}"
+    );
+    let mut home = Home::new(&text);
+    home.hear("go", "");
+    let delay = home.state.timers().filter(|(_, timer)| timer.deadline == Timestamp(1000));
+    let (timer_id, _) = delay.last().expect("the run waits");
+    home.now = 1000;
+    let effects = home.apply(InputKind::TimerDue(timer_id));
+    let failed = |effect: &Effect| matches!(effect, Effect::RunEnded { ended: Ended::Failed(_), .. });
+    assert_eq!(count(&effects, failed), 1);
+}
+
+#[test]
+fn ids_go_on_within_an_entry_and_when_an_index_comes_back() {
+    let mut home = Home::new(
+        "- {alias: a, triggers: {trigger: mqtt, topic: go}, actions: [{delay: 1}], mode: parallel}",
+    );
+    let mut ids = Vec::new();
+    for (index, sequence) in [(5, 2), (5, 3), (4, 4), (6, 5)] {
+        let message = Message { topic: "go".into(), ..Message::default() };
+        let origin = Origin { node: NodeId(1), boot: 1, sequence };
+        let kind = InputKind::Message(message);
+        let input = Input { at: Timestamp(0), origin, heard: Default::default(), kind };
+        home.state.apply(LogIndex(index), &input);
+        ids = home.state.timers().map(|(timer_id, _)| timer_id.to_string()).collect();
+    }
+    assert_eq!(ids, ["5:1", "5:3", "5:5", "6:1"]);
+}
+
+#[test]
+fn log_time_never_goes_back() {
+    let mut home = Home::new("");
+    home.now = 5000;
+    home.hear("a", "");
+    home.now = 3000;
+    home.hear("a", "");
+    assert_eq!(home.state.now(), Timestamp(5000));
+    home.now = i64::MAX;
+    home.hear("a", "");
+    home.now = i64::MIN;
+    home.hear("a", "");
+    assert_eq!(home.state.now(), Timestamp(i64::MAX));
+}
+
+#[test]
+fn what_is_no_snapshot_is_refused() {
+    assert!(matches!(State::restore(&[]), Err(SnapshotError::Empty)));
+    assert!(matches!(State::restore(&[0, 1, 2]), Err(SnapshotError::Version { found: 0 })));
+    let mut bytes = State::new().snapshot();
+    bytes.push(0);
+    assert!(matches!(State::restore(&bytes), Err(SnapshotError::Trailing(1))));
+    bytes.truncate(4);
+    assert!(matches!(State::restore(&bytes), Err(SnapshotError::Damaged(_))));
+}
+
+/// A generator of numbers that are the same in each run (Knuth's MMIX constants).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn pick<'i>(&mut self, items: &[&'i str]) -> &'i str {
+        items[usize::try_from(self.below(items.len() as u64)).unwrap()]
+    }
+}
+
+const ENTITIES: &str = r#"
+mqtt:
+  binary_sensor:
+    - {name: M, default_entity_id: binary_sensor.m, state_topic: m, off_delay: 7, availability_topic: up}
+  sensor:
+    - {name: S, default_entity_id: sensor.s, state_topic: s, expire_after: 9, value_template: "{{ value_json.v }}", json_attributes_topic: s}
+  light:
+    - {name: L, default_entity_id: light.l, schema: json, brightness: true, command_topic: l/set, state_topic: l}
+  switch:
+    - {name: O, default_entity_id: switch.o, command_topic: o/set}
+  cover:
+    - {name: C, default_entity_id: cover.c, command_topic: c/set, state_topic: c}
+"#;
+
+const AUTOMATIONS: [&str; 3] = [
+    r#"
+automation:
+  - {alias: held, mode: queued, max: 3, triggers: {trigger: state, entity_id: binary_sensor.m, to: "on", for: 3}, actions: [{action: light.toggle, target: {entity_id: light.l}}, {delay: 4}, {action: light.turn_off, target: {entity_id: light.l}}]}
+  - {alias: number, mode: restart, triggers: {trigger: numeric_state, entity_id: sensor.s, above: 3, for: 2}, actions: [{delay: 5}, {action: switch.toggle, target: {entity_id: switch.o}}]}
+  - {alias: echo, mode: parallel, triggers: {trigger: mqtt, topic: "+"}, actions: [{action: mqtt.publish, data: {topic: "out/{{ trigger.topic }}", payload: "{{ trigger.payload_json.v }}"}}, {delay: "{{ trigger.payload }}"}]}
+"#,
+    r#"
+automation:
+  - {alias: chase, mode: parallel, triggers: {trigger: state, entity_id: switch.o}, actions: [{action: switch.toggle, target: {entity_id: switch.o}}]}
+  - {alias: number, mode: restart, triggers: {trigger: numeric_state, entity_id: sensor.s, above: 3, for: 2}, actions: [{delay: 5}, {action: switch.toggle, target: {entity_id: switch.o}}]}
+  - {alias: covers, triggers: {trigger: mqtt, topic: m}, conditions: {not: [{condition: state, entity_id: cover.c, state: open, for: 2}]}, actions: [{action: cover.toggle, target: {entity_id: all}}]}
+"#,
+    "automation: [{alias: broken}, {alias: also, triggers: [], actions: []}",
+];
+
+fn random_kind(numbers: &mut Numbers, state: &State) -> InputKind {
+    let topics = ["m", "s", "l", "o", "c", "up", "x", "a/b", "", "+", "$SYS/x", "out/m"];
+    let payloads = [
+        "ON",
+        "OFF",
+        "online",
+        "offline",
+        r#"{"v": 2}"#,
+        r#"{"v": 5, "w": [1]}"#,
+        r#"{"state":"ON"}"#,
+        "open",
+        "",
+        "3",
+        "{",
+    ];
+    let id = Id { index: LogIndex(numbers.below(40)), n: u32::try_from(numbers.below(6)).unwrap() };
+    match numbers.below(12) {
+        0 => {
+            let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
+            InputKind::Configure(vec![file("e.yaml", ENTITIES), file("a.yaml", numbers.pick(&AUTOMATIONS))])
+        }
+        1 => InputKind::Link { up: numbers.below(2) == 0 },
+        2 => InputKind::NodeSeen { node: NodeId(numbers.below(4)), up: numbers.below(2) == 0 },
+        3 => InputKind::TimerDue(TimerId(id)),
+        4 => InputKind::CommandSent(CommandId(id)),
+        5 => state
+            .outbox()
+            .next()
+            .map_or(InputKind::CommandSent(CommandId(id)), |row| InputKind::CommandSent(row.command_id)),
+        6 | 7 => state
+            .next_deadline()
+            .map_or(InputKind::TimerDue(TimerId(id)), |(_, timer_id)| InputKind::TimerDue(timer_id)),
+        n => InputKind::Message(Message {
+            topic: numbers.pick(&topics).to_owned(),
+            payload: numbers.pick(&payloads).into(),
+            takeover: n == 11,
+            packet_id: u16::try_from(numbers.below(3)).unwrap(),
+            ..Message::default()
+        }),
+    }
+}
+
+#[test]
+fn any_inputs_keep_replicas_equal_and_never_panic() {
+    for seed in 0..40 {
+        let mut numbers = Numbers(seed);
+        let mut replicas = [State::new(), State::new()];
+        replicas[0].set_cache(Policy::Fifo, 2);
+        let (mut now, mut sequences) = (0, [0; 3]);
+        for step in 0..200 {
+            now += i64::try_from(numbers.below(3000)).unwrap();
+            let node = numbers.below(3);
+            let sequence = &mut sequences[usize::try_from(node).unwrap()];
+            // Now and then one is sent twice, or too early.
+            *sequence += [1, 1, 1, 1, 1, 1, 1, 1, 0, 2][usize::try_from(numbers.below(10)).unwrap()];
+            let origin = Origin { node: NodeId(node), boot: 1, sequence: *sequence };
+            let kind = random_kind(&mut numbers, &replicas[0]);
+            let input = Input { at: Timestamp(now), origin, heard: Default::default(), kind };
+            let index = LogIndex(step / 2);
+            let effects = replicas[0].apply(index, &input);
+            if let Some(Effect::Refused(Refusal::Gap { expected, .. })) = effects.first() {
+                sequences[usize::try_from(node).unwrap()] = expected - 1;
+            }
+            let snapshot = replicas[1].snapshot();
+            replicas[1] = State::restore(&snapshot).unwrap();
+            assert_eq!(replicas[1].apply(index, &input), effects, "seed {seed} step {step}");
+            assert!(replicas[0].snapshot() == replicas[1].snapshot(), "seed {seed} step {step}");
+            check_rows(&replicas[0]);
+        }
+    }
+}
+
+/// What has to be true of the rows at any time.
+fn check_rows(state: &State) {
+    for run in state.runs() {
+        if let crate::Wait::Timer(timer_id) = run.wait {
+            assert!(state.timer(timer_id).is_some(), "{run:?} waits for a timer that is gone");
+        }
+    }
+    for row in state.outbox() {
+        assert!(state.timer(row.expiry).is_some(), "{row:?} has no timer");
+    }
+    let next = state.timers().map(|(timer_id, timer)| (timer.deadline, timer_id)).min();
+    assert_eq!(state.next_deadline(), next);
+    for (_, timer) in state.timers() {
+        match &timer.purpose {
+            crate::Purpose::RunDelay(run_id) => assert!(state.run(*run_id).is_some(), "{timer:?}"),
+            crate::Purpose::CommandExpiry(command_id) => {
+                assert!(state.command(*command_id).is_some(), "{timer:?}");
+            }
+            crate::Purpose::OffDelay(id) | crate::Purpose::ExpireAfter(id) => {
+                assert!(state.entity(id).is_some(), "{timer:?}");
+            }
+            crate::Purpose::TriggerFor(row) => assert!(state.entity(&row.key.entity_id).is_some(), "{row:?}"),
+        }
+    }
+}
+
+#[test]
+fn damaged_snapshots_never_panic() {
+    let mut home = Home::new(&format!("{ENTITIES}{}", AUTOMATIONS[0]));
+    for (topic, payload) in [("up", "online"), ("m", "ON"), ("s", r#"{"v": 5}"#), ("l", "3"), ("o", "2")] {
+        home.hear(topic, payload);
+    }
+    let sound = home.state.snapshot();
+    let mut numbers = Numbers(1);
+    for _ in 0..300 {
+        let mut bytes = sound.clone();
+        let place = 1 + usize::try_from(numbers.below(bytes.len() as u64 - 1)).unwrap();
+        bytes[place] = u8::try_from(numbers.below(256)).unwrap();
+        let Ok(mut state) = State::restore(&bytes) else { continue };
+        let origin = Origin { node: NodeId(9), boot: 1, sequence: 1 };
+        let kind = random_kind(&mut numbers, &state);
+        let input = Input { at: Timestamp(99_999), origin, heard: Default::default(), kind };
+        state.apply(LogIndex(99), &input);
+    }
+}
