@@ -1,5 +1,7 @@
 //! The store on disks that crash, rot, lie and run full.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 #[path = "store_crash/full.rs"]
 mod full;
 #[path = "store_crash/history.rs"]

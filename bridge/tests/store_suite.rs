@@ -1,5 +1,7 @@
 //! openraft's own suite for log stores, over the real store.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 use futures_util::{Stream, StreamExt};
 use gable::raft::types::{LogId, Outcomes, SnapshotMeta, TypeConfig};
 use gable::store::lossy::Lossy;

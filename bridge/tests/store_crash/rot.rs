@@ -125,17 +125,10 @@ fn spoil<K: redb::Key + 'static>(
     let txn = redb.begin_write().unwrap();
     {
         let mut table = txn.open_table(table).unwrap();
-        let mut n = 0;
-        table.retain(|_, _| true).unwrap();
-        let keys_and_rows = table.iter().unwrap();
-        let mut target = None;
-        for row in keys_and_rows {
+        let target = table.iter().unwrap().nth(nth).map(|row| {
             let (key, row) = row.unwrap();
-            if n == nth {
-                target = Some((K::as_bytes(&key.value()).as_ref().to_vec(), row.value().to_vec()));
-            }
-            n += 1;
-        }
+            (K::as_bytes(&key.value()).as_ref().to_vec(), row.value().to_vec())
+        });
         let (key, mut row) = target.expect("the table has that many rows");
         let last = row.len() - 1;
         row[last] ^= 0x10;

@@ -26,7 +26,9 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const META_PROGRESS: &str = "progress";
 const META_IDENTITY: &str = "identity";
 
-type Definition = TableDefinition<'static, (u64, u32), &'static [u8]>;
+type Key = (u64, u32);
+type Definition = TableDefinition<'static, Key, &'static [u8]>;
+type Rows<'txn> = Table<'txn, Key, &'static [u8]>;
 
 /// From this many rows on a commit does not wait for more.
 const ROWS_PER_COMMIT: usize = 1000;
@@ -332,7 +334,7 @@ impl Shared {
 }
 
 /// Returns the key of the oldest row and its time.
-fn first(table: &Table<'_, (u64, u32), &'static [u8]>) -> Result<Option<((u64, u32), Timestamp)>, Error> {
+fn first(table: &Rows<'_>) -> Result<Option<(Key, Timestamp)>, Error> {
     let Some((key, row)) = table.first()? else { return Ok(None) };
     let key = key.value();
     // A row that does not decode any more is as good as old: it must not keep the others.
@@ -341,7 +343,7 @@ fn first(table: &Table<'_, (u64, u32), &'static [u8]>) -> Result<Option<((u64, u
 }
 
 /// Removes the rows of one entry, and returns how many bytes they had.
-fn remove_entry(table: &mut Table<'_, (u64, u32), &'static [u8]>, log_index: u64) -> Result<u64, Error> {
+fn remove_entry(table: &mut Rows<'_>, log_index: u64) -> Result<u64, Error> {
     let mut bytes = 0;
     table.retain_in((log_index, 0)..=(log_index, u32::MAX), |_, row| {
         bytes += row.len() as u64;
