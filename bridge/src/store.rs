@@ -46,6 +46,9 @@ const FILE: &str = "raft.redb";
 /// waits: the leader then takes no new inputs until its disk has caught up.
 const QUEUE_BYTES: u32 = 32 << 20;
 const TAIL_BYTES: usize = 8 << 20;
+/// A node that forgot what it promised could let two leaders be elected, so it must not go on under
+/// its id.
+const ADVICE: &str = "remove the data folder and let the node join again as a new one";
 
 /// Whose data a folder holds. It is written once, when the folder is first used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,8 +114,8 @@ impl Store {
     /// Everything that the file holds is checked. A folder of another node or cluster is refused,
     /// and left as it is.
     pub fn open(folder: &Path, options: Options) -> Result<Store, Error> {
-        let database = Database::open_file(folder, FILE)?;
-        Store::start(database, folder, options)
+        let open = || Store::start(Database::open_file(folder, FILE)?, folder, options);
+        open().map_err(|error: Error| error.advise(ADVICE))
     }
 
     /// Opens the store on any backend.
@@ -335,8 +338,8 @@ mod tests {
         // Zeroes every page but the first, which holds redb's header.
         image[4096..].fill(0);
         std::fs::write(&path, &image).unwrap();
-        check_error(folder.path(), options(1), &["raft.redb is damaged"]);
-        check_error(folder.path(), options(1), &["raft.redb is damaged"]);
+        check_error(folder.path(), options(1), &["raft.redb is damaged", "join again as a new one"]);
+        check_error(folder.path(), options(1), &["raft.redb is damaged", "join again as a new one"]);
         assert!(folder.path().join("raft.redb.damaged").exists());
     }
 

@@ -55,6 +55,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Adds to a report of damage what a person can do about it.
+    pub(crate) fn advise(self, advice: &str) -> Error {
+        match self {
+            Error::Corrupt(text) => Error::Corrupt(format!("{text}: {advice}")),
+            error => error,
+        }
+    }
+
     /// Tells the error with all its causes in one line.
     pub(crate) fn in_full(&self) -> String {
         let mut text = self.to_string();

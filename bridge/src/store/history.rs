@@ -29,6 +29,8 @@ use writer::Shared;
 
 /// The file in the data folder.
 const FILE: &str = "history.redb";
+const ADVICE: &str =
+    "remove the files history.redb* in the data folder, and the node fetches its history again";
 
 /// How a history is opened.
 #[derive(Clone, Debug)]
@@ -72,7 +74,8 @@ struct Inner {
 impl History {
     /// Opens the history in `folder`, and creates both if they are missing.
     pub fn open(folder: &Path, options: Options) -> Result<History, Error> {
-        History::start(Database::open_file(folder, FILE)?, folder, options)
+        let open = || History::start(Database::open_file(folder, FILE)?, folder, options);
+        open().map_err(|error: Error| error.advise(ADVICE))
     }
 
     /// Opens the history on any backend.

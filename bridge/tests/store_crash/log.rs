@@ -61,7 +61,10 @@ fn crash_at(cut: u64, seed: u64, disk: &Lossy) -> Result<(), String> {
     disk.cut_after(cut);
     run(async {
         let (done, survivor) = live(disk, &life(), seed).await;
-        check(&survivor, &done).await
+        // The next start meets a power cut as well.
+        survivor.cut_after(seed % 7);
+        drop(Store::open_backend(survivor.clone(), options()));
+        check(&survivor.crash(seed), &done).await
     })
 }
 
@@ -85,6 +88,28 @@ fn a_crash_at_any_operation_breaks_no_promise() {
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_outgrew_its_content_is_compacted_at_the_next_start() {
+    let disk = formatted();
+    run(async {
+        let store = Store::open_backend(disk.clone(), options()).unwrap();
+        let mut look = Look::default();
+        for step in [Step::Append(1, 12_000), Step::Snapshot(11_900), Step::Purge(11_900), Step::Append(1, 1)]
+        {
+            perform(&store, &look, &step).await.unwrap();
+            look = look.after(&step);
+        }
+        drop(store);
+        let before = disk.image().len();
+        assert!(before > 32 << 20, "the file is too small to be compacted: {before} bytes");
+        let disk = Lossy::holding(disk.image());
+        let store = Store::open_backend(disk.clone(), options()).unwrap();
+        assert_eq!(Look::at(&store).await.unwrap(), look);
+        let after = disk.image().len();
+        assert!(after < before / 4, "{before} bytes became {after}");
+    });
 }
 
 #[test]
