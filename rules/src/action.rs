@@ -19,6 +19,27 @@ use delay::Delay;
 use publish::PublishAction;
 use stop::Stop;
 
+/// Why an action was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) text: String,
+    /// Whether `continue_on_error` may pass over it: what a device or a broker would not take, but
+    /// not a mistake in the automation itself.
+    pub(crate) may_pass: bool,
+}
+
+impl Failure {
+    /// A mistake in the automation.
+    pub(crate) fn mistake(text: impl ToString) -> Failure {
+        Failure { text: text.to_string(), may_pass: false }
+    }
+
+    /// Something that was refused.
+    pub(crate) fn refusal(text: impl ToString) -> Failure {
+        Failure { text: text.to_string(), may_pass: true }
+    }
+}
+
 /// Actions to be done in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sequence(pub(crate) Vec<Action>);

@@ -3,11 +3,12 @@
 //! A row carries all that is needed to send it, so that a node which takes over needs nothing but
 //! the rows. Sending one twice is harmless; [`OutboxRow::repeatable`] says where it is not.
 
+use crate::action::Failure;
 use crate::action::call::Order;
 use crate::timer::Purpose;
 use crate::work::Work;
 use crate::{CommandId, Effect, Refusal, RunId, TimerId};
-use gable_devices::{EntityId, Expectation, Millis, Publish, Quality, Timestamp};
+use gable_devices::{EncodeError, EntityId, Expectation, Millis, Publish, Quality, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,7 +134,7 @@ impl Work<'_> {
 
     /// Promises the commands of a service call, entity by entity. An entity that can not be told is
     /// passed over with a notice; a call that makes no sense is an error.
-    pub(crate) fn give_order(&mut self, order: Order, run_id: RunId) -> Result<(), String> {
+    pub(crate) fn give_order(&mut self, order: Order, run_id: RunId) -> Result<(), Failure> {
         for stranger in &order.strangers {
             self.notice(
                 stranger.to_string(),
@@ -141,13 +142,13 @@ impl Work<'_> {
             );
         }
         for entity_id in &order.entity_ids {
-            self.take_action()?;
+            self.take_action().map_err(Failure::mistake)?;
             self.command(entity_id, &order, run_id)?;
         }
         Ok(())
     }
 
-    fn command(&mut self, entity_id: &EntityId, order: &Order, run_id: RunId) -> Result<(), String> {
+    fn command(&mut self, entity_id: &EntityId, order: &Order, run_id: RunId) -> Result<(), Failure> {
         let declared = self.home.entities.get(entity_id).zip(self.rows.entities.get(entity_id));
         let Some((declared, entity)) = declared else {
             self.notice(entity_id.to_string(), "there is no such entity; it was not told anything");
@@ -158,7 +159,12 @@ impl Work<'_> {
             return Ok(());
         }
         let encoded = declared.encode(&order.service, &order.data, entity.known_value());
-        let encoded = encoded.map_err(|error| error.to_string())?;
+        let encoded = encoded.map_err(|error| match error {
+            EncodeError::UnknownService { .. } => Failure::mistake(error),
+            EncodeError::Unsupported { .. } | EncodeError::Data { .. } | EncodeError::Template { .. } => {
+                Failure::refusal(error)
+            }
+        })?;
         let superseded = self.in_flight(entity_id, encoded.property);
         let last = encoded.publishes.len().saturating_sub(1);
         for (n, publish) in encoded.publishes.into_iter().enumerate() {

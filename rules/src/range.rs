@@ -69,7 +69,7 @@ impl Range {
             fields.fail("needs `above` or `below`");
         }
         if let (Some(Limit::Number(above)), Some(Limit::Number(below))) = (&above, &below)
-            && above >= below
+            && above > below
         {
             fields.fail(format!("no number is above {above} and below {below} at once"));
         }

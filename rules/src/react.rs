@@ -84,8 +84,7 @@ impl<'s> Work<'s> {
         change: &Change,
     ) {
         let key = key(automation, trigger, change);
-        let variable = kind.variable(trigger, change);
-        let context = Context::new([("trigger", variable.clone())]);
+        let context = kind.context(trigger, change);
         let inside = kind.holds(&self.scene(&context), &change.entity_id, &change.to);
         if !matches!(inside, Ok(true)) {
             self.cancel_slot(&Slot::Trigger(key.clone()));
@@ -97,8 +96,9 @@ impl<'s> Work<'s> {
                 self.rows.armed.insert(key);
             }
             Ok(true) if self.rows.armed.remove(&key) => match kind.hold {
-                None => self.fire(automation, variable),
+                None => self.fire(automation, kind.variable(trigger, change)),
                 Some(span) => {
+                    let variable = kind.variable(trigger, change);
                     let row = TriggerFor { key, held: Data::Null, previous: Data::Null, variable };
                     self.set_timer(self.now().after(span), Purpose::TriggerFor(row));
                 }

@@ -1,6 +1,6 @@
 //! Half-run automations as data: what a snapshot holds and another node goes on with.
 
-use crate::action::{Action, ActionKind, Sequence, Step};
+use crate::action::{Action, ActionKind, Failure, Sequence, Step};
 use crate::automation::{Automation, Mode};
 use crate::timer::Purpose;
 use crate::work::Work;
@@ -272,16 +272,16 @@ impl Work<'_> {
                     }
                 }
                 Ok(Step::End(how)) => return Some(how),
-                Err(text) if action.continue_on_error => {
-                    self.notice(automation.id.as_str(), text);
+                Err(failure) if failure.may_pass && action.continue_on_error => {
+                    self.notice(automation.id.as_str(), failure.text);
                     run.cursor.advance();
                 }
-                Err(text) => return Some(Ended::Failed(crate::text::shorten(text))),
+                Err(failure) => return Some(Ended::Failed(crate::text::shorten(failure.text))),
             }
         }
     }
 
-    fn do_action(&mut self, action: &Action, run_id: RunId, context: &Context) -> Result<Step, String> {
+    fn do_action(&mut self, action: &Action, run_id: RunId, context: &Context) -> Result<Step, Failure> {
         match &action.kind {
             ActionKind::Publish(publish) => {
                 let publish = publish.render(context)?;

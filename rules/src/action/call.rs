@@ -1,7 +1,7 @@
 //! `action: light.turn_on` and its kin: a service called on entities.
 
-use super::ActionKind;
 use super::publish::PublishAction;
+use super::{ActionKind, Failure};
 use crate::reader::Reader;
 use crate::text::{DataText, Text};
 use gable_devices::yaml::{Fields, Node, Problem};
@@ -144,12 +144,13 @@ fn read_targets(reader: &mut Reader, fields: &mut Fields<'_>, key: &'static str)
 
 impl Call {
     /// Renders the call for one run.
-    pub(crate) fn render(&self, context: &Context, entities: &Entities) -> Result<Order, String> {
-        let service = self.service.render(context).map_err(|error| error.to_string())?;
-        let (domain, name) =
-            service.split_once('.').ok_or_else(|| format!("`{service}` is not a service"))?;
+    pub(crate) fn render(&self, context: &Context, entities: &Entities) -> Result<Order, Failure> {
+        let service = self.service.render(context).map_err(Failure::mistake)?;
+        let (domain, name) = service
+            .split_once('.')
+            .ok_or_else(|| Failure::mistake(format!("`{service}` is not a service")))?;
         if services_of(domain).is_none() {
-            return Err(format!("the service `{service}` is not supported yet"));
+            return Err(Failure::mistake(format!("the service `{service}` is not supported yet")));
         }
         let is_of_domain = |id: &EntityId| match domain {
             ANY_DOMAIN => services_of(id.domain()).is_some_and(|names| names.contains(&name)),
@@ -157,7 +158,7 @@ impl Call {
         };
         let mut entity_ids = Vec::new();
         for target in &self.targets {
-            let text = target.render(context).map_err(|error| error.to_string())?;
+            let text = target.render(context).map_err(Failure::mistake)?;
             for word in text.split(',').map(|word| word.trim().trim_matches(['[', ']', '\'', '"'])) {
                 match word {
                     "" => {}
@@ -165,7 +166,7 @@ impl Call {
                         let all = entities.iter().map(|entity| entity.id());
                         entity_ids.extend(all.filter(|id| is_of_domain(id)).cloned());
                     }
-                    word => entity_ids.push(word.parse::<EntityId>().map_err(|error| error.to_string())?),
+                    word => entity_ids.push(word.parse::<EntityId>().map_err(Failure::mistake)?),
                 }
             }
         }
@@ -174,7 +175,7 @@ impl Call {
         let (entity_ids, strangers) = entity_ids.into_iter().partition(is_of_domain);
         let data = self.data.iter().map(|(key, value)| Ok((key.clone(), value.render(context)?)));
         let data = data.collect::<Result<_, gable_devices::TemplateError>>();
-        let data = data.map_err(|error| error.to_string())?;
+        let data = data.map_err(Failure::mistake)?;
         Ok(Order { called: service.clone(), service: name.to_owned(), entity_ids, strangers, data })
     }
 }

@@ -1,6 +1,6 @@
 //! `delay:`: the run goes on later.
 
-use super::Step;
+use super::{Failure, Step};
 use crate::reader::Reader;
 use crate::text::DataText;
 use gable_devices::yaml::Fields;
@@ -26,12 +26,12 @@ impl Delay {
         reader.keep(duration::from_node(node, &path)).map(Delay::Fixed)
     }
 
-    pub(crate) fn perform(&self, context: &Context) -> Result<Step, String> {
+    pub(crate) fn perform(&self, context: &Context) -> Result<Step, Failure> {
         let span = match self {
             Delay::Fixed(span) => *span,
             Delay::Rendered(data) => {
-                let data = data.render(context).map_err(|error| error.to_string())?;
-                duration::from_data(&data).map_err(|error| error.to_string())?
+                let data = data.render(context).map_err(Failure::mistake)?;
+                duration::from_data(&data).map_err(Failure::mistake)?
             }
         };
         Ok(if span.0 == 0 { Step::Next } else { Step::Wait(span) })

@@ -1,5 +1,6 @@
 //! `action: mqtt.publish`.
 
+use super::Failure;
 use crate::reader::Reader;
 use crate::text::Text;
 use crate::topic;
@@ -48,21 +49,23 @@ impl PublishAction {
     }
 
     /// Renders the message of one run.
-    pub(crate) fn render(&self, context: &Context) -> Result<Publish, String> {
+    pub(crate) fn render(&self, context: &Context) -> Result<Publish, Failure> {
+        let mistake = |text: &str, what: &str| Failure::mistake(format!("`{text}` is not {what}"));
         let render = |text: &Option<Text>| match text {
             None => Ok(None),
-            Some(text) => text.render(context).map(Some).map_err(|error| error.to_string()),
+            Some(text) => text.render(context).map(Some).map_err(Failure::mistake),
         };
-        let topic = self.topic.render(context).map_err(|error| error.to_string())?;
-        topic::check_topic(&topic).map_err(|why| format!("`{topic}` is not a topic: {why}"))?;
+        let topic = self.topic.render(context).map_err(Failure::mistake)?;
+        topic::check_topic(&topic)
+            .map_err(|why| Failure::refusal(format!("`{topic}` is not a topic: {why}")))?;
         let payload = through_python(render(&self.payload)?.unwrap_or_default().trim()).into_bytes();
         let qos = match render(&self.qos)? {
             None => QoS::AtMostOnce,
-            Some(text) => to_qos(&text).ok_or_else(|| format!("`{text}` is not a quality of service"))?,
+            Some(text) => to_qos(&text).ok_or_else(|| mistake(&text, "a quality of service"))?,
         };
         let retain = match render(&self.retain)? {
             None => false,
-            Some(text) => read_boolean(&text).ok_or_else(|| format!("`{text}` is not a boolean"))?,
+            Some(text) => read_boolean(&text).ok_or_else(|| mistake(&text, "a boolean"))?,
         };
         Ok(Publish { topic, payload, qos, retain })
     }

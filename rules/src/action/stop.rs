@@ -1,6 +1,6 @@
 //! `stop:`: the run ends here, wherever here is.
 
-use super::Step;
+use super::{Failure, Step};
 use crate::Ended;
 use crate::reader::Reader;
 use crate::text::{Text, shorten};
@@ -23,9 +23,9 @@ impl Stop {
         Some(Stop { reason, is_error })
     }
 
-    pub(crate) fn perform(&self, context: &Context) -> Result<Step, String> {
+    pub(crate) fn perform(&self, context: &Context) -> Result<Step, Failure> {
         let reason = self.reason.as_ref().map(|reason| reason.render(context)).transpose();
-        let reason = reason.map_err(|error| error.to_string())?.unwrap_or_default();
+        let reason = reason.map_err(Failure::mistake)?.unwrap_or_default();
         Ok(Step::End(if self.is_error { Ended::Failed(shorten(reason)) } else { Ended::Stopped }))
     }
 }

@@ -7,7 +7,7 @@ use crate::reader::Reader;
 use crate::text::timedelta_text;
 use crate::view::View;
 use gable_devices::yaml::Fields;
-use gable_devices::{Data, EntityId, Millis};
+use gable_devices::{Context, Data, EntityId, Millis};
 
 /// What numbers fire it.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,14 @@ impl NumericStateTrigger {
     /// Whether the number lies in the range; an error where it should be one and is none.
     pub(crate) fn holds(&self, scene: &Scene<'_>, entity_id: &EntityId, view: &View) -> Result<bool, String> {
         self.range.holds(scene, entity_id, view)
+    }
+
+    /// What its template sees besides the entity; nothing if it has none.
+    pub(crate) fn context(&self, trigger: &Trigger, change: &Change) -> Context {
+        match self.range.value_template {
+            None => Context::default(),
+            Some(_) => Context::new([("trigger", self.variable(trigger, change))]),
+        }
     }
 
     /// The `trigger` variable of the run to come.

@@ -2,9 +2,9 @@
 
 use super::{Change, Reaction, Trigger};
 use crate::reader::Reader;
-use crate::text::{plain_text, timedelta_text};
+use crate::text::timedelta_text;
 use crate::view::View;
-use gable_devices::yaml::Fields;
+use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Data, EntityId, Millis};
 
 /// What changes fire it.
@@ -21,51 +21,61 @@ pub(crate) struct StateTrigger {
     is_from_alone: bool,
 }
 
-/// Which states are meant.
+/// Which states, or values of an attribute, are meant.
 #[derive(Clone, Debug, PartialEq)]
 enum Match {
     Any,
-    In(Vec<String>),
-    NotIn(Vec<String>),
+    In(Vec<Data>),
+    NotIn(Vec<Data>),
 }
 
 impl Match {
+    /// Reads `from` or `to`, and whether either it or its opposite is given.
     fn read(
         reader: &mut Reader,
         fields: &mut Fields<'_>,
         key: &'static str,
         not_key: &'static str,
     ) -> (Match, bool) {
-        let mut texts = |fields: &mut Fields<'_>, key| {
+        // A state is always text, while an attribute may hold anything.
+        let is_attribute = fields.has("attribute");
+        let mut values = |fields: &mut Fields<'_>, key| {
             let node = fields.get_or_null(key)?;
             let path = fields.path_of(key);
-            let items = node.list_or_single().iter();
-            Some(items.filter_map(|item| reader.state_text(item, &path)).collect::<Vec<_>>())
+            let read = |item: &Node| {
+                if is_attribute {
+                    Some(item.to_data())
+                } else {
+                    reader.state_text(item, &path).map(Data::Text)
+                }
+            };
+            Some(node.list_or_single().iter().filter_map(read).collect::<Vec<_>>())
         };
-        let (wanted, unwanted) = (texts(fields, key), texts(fields, not_key));
+        let (wanted, unwanted) = (values(fields, key), values(fields, not_key));
         let is_given = wanted.is_some() || unwanted.is_some();
         if wanted.is_some() && unwanted.is_some() {
             fields.fail(format!("takes `{key}` or `{not_key}`, not both"));
         }
         let matching = match (wanted, unwanted) {
             // `to: null` means any other state, while attributes alone do not count.
-            (Some(texts), _) if !texts.is_empty() => Match::In(texts),
-            (None, Some(texts)) => Match::NotIn(texts),
+            (Some(values), _) if !values.is_empty() => Match::In(values),
+            (None, Some(values)) => Match::NotIn(values),
             (Some(_), _) | (None, None) => Match::Any,
         };
         (matching, is_given)
     }
 
     fn takes(&self, value: &Data) -> bool {
-        let is_in = |texts: &[String]| match value {
-            Data::Text(text) => texts.contains(text),
-            Data::Null => false,
-            other => texts.contains(&plain_text(other)),
+        let is_equal = |wanted: &Data| match (wanted, value) {
+            (Data::Int(_) | Data::Float(_), Data::Int(_) | Data::Float(_)) => {
+                wanted.to_number() == value.to_number()
+            }
+            _ => wanted == value,
         };
         match self {
             Match::Any => true,
-            Match::In(texts) => is_in(texts),
-            Match::NotIn(texts) => !is_in(texts),
+            Match::In(values) => values.iter().any(is_equal),
+            Match::NotIn(values) => !values.iter().any(is_equal),
         }
     }
 }
@@ -82,7 +92,7 @@ impl StateTrigger {
             to,
             takes_all: !has_from && !has_to,
             hold: fields.duration("for"),
-            is_from_alone: has_from && !has_to,
+            is_from_alone: fields.has("from") && !fields.has("to"),
         })
     }
 
