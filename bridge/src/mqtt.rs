@@ -151,7 +151,13 @@ fn start_tasks(
         echoes.clone(),
     );
     tasks.spawn(ingest.run(inbound));
-    let dispatch = Dispatch::new(replica.clone(), broker, mqtt.inflight.into(), counters.clone(), echoes);
+    let packet_bytes_max = match broker {
+        Broker::Embedded => mqtt.max_packet_bytes.min(mqtt.embedded.max_payload_bytes),
+        Broker::Own | Broker::Shared => mqtt.max_packet_bytes,
+    };
+    let in_flight_max = mqtt.inflight.into();
+    let dispatch =
+        Dispatch::new(replica.clone(), broker, in_flight_max, packet_bytes_max, counters.clone(), echoes);
     tasks.spawn(dispatch.run(outbound));
     let link = Link { options, inbound: to_ingest, outbound: to_dispatch, counters: counters.clone() };
     let (replica, is_shared) = (replica.clone(), mqtt.shared_broker);

@@ -27,6 +27,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
+/// What a PUBLISH has beside topic and payload, at most.
+const PACKET_HEADER_MAX: usize = 16;
+
 /// Why the task ends.
 struct Ended;
 
@@ -45,6 +48,7 @@ pub(super) enum Broker {
 pub(super) struct Dispatch {
     replica: Replica,
     broker: Broker,
+    packet_bytes_max: usize,
     counters: Counters,
     echoes: Arc<Mutex<Echoes>>,
     outgoing: Outgoing,
@@ -58,12 +62,14 @@ impl Dispatch {
         replica: Replica,
         broker: Broker,
         in_flight_max: usize,
+        packet_bytes_max: usize,
         counters: Counters,
         echoes: Arc<Mutex<Echoes>>,
     ) -> Dispatch {
         Dispatch {
             replica,
             broker,
+            packet_bytes_max,
             counters,
             echoes,
             outgoing: Outgoing::new(in_flight_max),
@@ -221,6 +227,10 @@ impl Dispatch {
             "" => Err("its topic is empty"),
             topic if topic.contains(['+', '#', '\0']) => Err("its topic has a wildcard or a zero character"),
             topic if topic.len() > usize::from(u16::MAX) => Err("its topic is too long"),
+            // rumqttc ends the connection over such a packet, and would again with the next.
+            topic if PACKET_HEADER_MAX + topic.len() + publish.payload.len() > self.packet_bytes_max => {
+                Err("it is larger than the broker's packets may be: see mqtt.max_packet_bytes")
+            }
             topic if self.broker == Broker::Embedded && !topic.is_char_boundary(1) => {
                 Err("the embedded broker can not take a topic that begins with a letter outside ASCII")
             }

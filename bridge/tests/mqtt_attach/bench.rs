@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, timeout};
 const KEY: &str = "a key of enough length";
 
 /// How long anything may take before a test fails. Machines that run tests are slow at times.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A home that listens on `in/#` and answers each message on `go` with one on `out`.
-pub const HOME: &str = r#"
+pub(super) const HOME: &str = r#"
 mqtt:
   - binary_sensor:
       name: Door
@@ -38,13 +38,13 @@ automation:
 "#;
 
 /// The folders and addresses of some nodes.
-pub struct Bench {
+pub(super) struct Bench {
     members: BTreeMap<NodeId, String>,
     folders: Vec<TempDir>,
 }
 
 impl Bench {
-    pub fn new(size: u64) -> Bench {
+    pub(super) fn new(size: u64) -> Bench {
         let listeners: Vec<_> = (0..size).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string());
         Bench {
@@ -54,7 +54,7 @@ impl Bench {
     }
 
     /// Starts the log of a node.
-    pub async fn replica(&self, node: u64) -> Replica {
+    pub(super) async fn replica(&self, node: u64) -> Replica {
         let folder = self.folders[node as usize - 1].path();
         let listen: SocketAddr = self.members[&NodeId(node)].parse().unwrap();
         let key = ClusterKey::new(KEY).unwrap();
@@ -71,21 +71,21 @@ fn open_history(folder: &Path, identity: Identity) -> History {
 }
 
 /// Starts a single node's log with the home in force.
-pub async fn single() -> (Bench, Replica) {
+pub(super) async fn single() -> (Bench, Replica) {
     let bench = Bench::new(1);
     let replica = bench.replica(1).await;
     configure(&replica).await;
     (bench, replica)
 }
 
-pub async fn configure(replica: &Replica) {
+pub(super) async fn configure(replica: &Replica) {
     let file = SourceFile { name: "home.yaml".into(), text: HOME.into() };
     within(replica.propose(InputKind::Configure(vec![file]))).await.unwrap();
     replica.read(|state| assert!(state.problems().is_empty(), "{:?}", state.problems()));
 }
 
 /// Settings of node 1 with a broker inside the process, on a port of the system's choice.
-pub fn embedded() -> Settings {
+pub(super) fn embedded() -> Settings {
     let mut settings = Settings::default();
     settings.cluster.name = "test".into();
     settings.cluster.key = Some(Secret::new(KEY));
@@ -95,7 +95,7 @@ pub fn embedded() -> Settings {
 }
 
 /// Settings of a node beside a Mosquitto.
-pub fn attached(node: u64, broker: &Mosquitto) -> Settings {
+pub(super) fn attached(node: u64, broker: &Mosquitto) -> Settings {
     let mut settings = embedded();
     settings.mqtt.mode = MqttMode::Attach;
     settings.node.id = node;
@@ -104,18 +104,18 @@ pub fn attached(node: u64, broker: &Mosquitto) -> Settings {
 }
 
 /// Starts a node's MQTT edge and waits until its link is up.
-pub async fn edge(settings: &Settings, replica: &Replica) -> Mqtt {
+pub(super) async fn edge(settings: &Settings, replica: &Replica) -> Mqtt {
     let mqtt = Mqtt::start(settings, replica.clone()).await.unwrap();
     up(&mqtt).await;
     mqtt
 }
 
-pub async fn up(mqtt: &Mqtt) {
+pub(super) async fn up(mqtt: &Mqtt) {
     until("the link to be up", || mqtt.status().link_up).await;
 }
 
 /// Every message of a node's history, as `topic payload`.
-pub fn history(replica: &Replica) -> Vec<String> {
+pub(super) fn history(replica: &Replica) -> Vec<String> {
     let page = replica.history().page(Position::START, 100_000, Filter::Messages).unwrap();
     let messages = page.rows.iter().filter_map(|row| match &row.kind {
         Kind::Message(Message { topic, payload, .. }) => {
@@ -127,7 +127,7 @@ pub fn history(replica: &Replica) -> Vec<String> {
 }
 
 /// Waits until the history holds these messages.
-pub async fn until_history(replica: &Replica, expected: &[&str]) {
+pub(super) async fn until_history(replica: &Replica, expected: &[&str]) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = history(replica);
@@ -139,7 +139,7 @@ pub async fn until_history(replica: &Replica, expected: &[&str]) {
     }
 }
 
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited too long for {what}");
@@ -147,6 +147,6 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("it takes too long")
 }

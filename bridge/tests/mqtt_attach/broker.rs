@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub struct Mosquitto {
+pub(super) struct Mosquitto {
     program: String,
     folder: TempDir,
     port: u16,
@@ -15,7 +15,7 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Starts a broker with persistent sessions. Without Mosquitto on this machine the test is
     /// passed over, except in CI, where it fails.
-    pub fn start() -> Option<Mosquitto> {
+    pub(super) fn start() -> Option<Mosquitto> {
         let Some(program) = find() else {
             assert!(std::env::var_os("CI").is_none(), "mosquitto is needed: install it");
             eprintln!("SKIPPED: mosquitto is not installed, so this test shows nothing");
@@ -27,12 +27,12 @@ impl Mosquitto {
         Some(broker)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.port
     }
 
     /// Ends the broker; what it had saved stays.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Its default signal would be SIGKILL, before which it saves nothing.
             let _ = Command::new("kill").arg(child.id().to_string()).status();
@@ -41,13 +41,13 @@ impl Mosquitto {
     }
 
     /// Ends the broker and takes everything it knew.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.stop();
         let _ = std::fs::remove_file(self.folder.path().join("mosquitto.db"));
     }
 
     /// Starts the broker again on the same port.
-    pub fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         let file = self.folder.path().join("mosquitto.conf");
         let text = format!(
             "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
