@@ -5,10 +5,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to stdout")]
 
+mod bench;
 mod check;
 mod client;
+mod demo;
 mod events;
 mod failure;
+mod local_cluster;
 mod palette;
 mod run;
 mod simulate;
@@ -29,6 +32,7 @@ Examples:
   gable status --url http://127.0.0.1:7180      ask the cluster how it is
   gable events --follow                         watch what happens in the home
   gable simulate --broker 127.0.0.1:1883        simulated sensors and bulbs over MQTT
+  gable bench --quick                           what three nodes do on this machine
 
 Exit codes:
   0  done
@@ -51,21 +55,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Simulate(simulate::Args),
     Check(check::Args),
     Status(status::Args),
     Events(events::Args),
+    Bench(bench::Args),
 }
 
 /// Does what the command line says and tells how it went.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        Command::Demo(args) => on_runtime(demo::run(args)),
         Command::Run(args) => run::run(args),
         Command::Simulate(args) => on_runtime(simulate::run(args)),
         Command::Check(args) => check::run(args),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Events(args) => on_runtime(events::run(args)),
+        Command::Bench(args) => bench::run(args),
     };
     match result {
         Ok(code) => code,

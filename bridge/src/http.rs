@@ -75,6 +75,7 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/states", get(states::list))
         .route("/api/states/{entity_id}", get(states::show))
         .route("/api/history", get(history::list))
+        .route("/api/events", get(history::follow))
         .route("/api/automations", get(automations::list))
         .route("/api/problems", get(problems::list))
         .route("/api/publish", post(publish::publish))
@@ -88,7 +89,7 @@ fn router(api: Arc<Api>) -> Router {
 async fn unknown_route(uri: axum::http::Uri) -> ApiError {
     ApiError::not_found(
         format!("there is no {}", uri.path()),
-        "GET /api/ready, /api/status, /api/states, /api/history, /api/automations, /api/problems; POST /api/publish",
+        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems; POST /api/publish",
     )
 }
 

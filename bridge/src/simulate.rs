@@ -114,7 +114,7 @@ impl Resident {
         loop {
             let due = until(self.device.next_step());
             let said = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return self.connection.leave().await,
+                () = asked(&mut stop) => return self.connection.leave().await,
                 heard = self.connection.next() => match heard {
                     Heard::Connected => {
                         debug!(device = self.device.client_id(), broker = self.connection.broker(), "connected");
@@ -147,6 +147,12 @@ impl Resident {
             }
         }
     }
+}
+
+/// Waits until the simulation is asked to stop.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    // An error means that the simulation is gone already.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// The devices' clock.

@@ -1,1 +1,70 @@
-//! Ready homes (YAML) and runnable stories for Gable.
+//! Ready homes and example settings for Gable.
+//!
+//! The homes are YAML, under `homes/`: start from the one that is nearest to yours. `cluster/` holds
+//! settings of three nodes, `systemd/` a unit. The tests here load each of them, so that none rots.
+
+#[cfg(test)]
+mod tests {
+    use gable_broker_config::Settings;
+    use gable_devices::sim;
+    use gable_rules::SourceFile;
+    use std::collections::HashMap;
+    use std::path::{Path, PathBuf};
+
+    fn folder(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    }
+
+    fn entries(folder: &Path) -> Vec<PathBuf> {
+        let read = std::fs::read_dir(folder).unwrap();
+        let mut paths: Vec<PathBuf> = read.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        assert!(!paths.is_empty(), "{} is empty", folder.display());
+        paths
+    }
+
+    fn home(folder: &Path) -> Vec<SourceFile> {
+        let paths = entries(folder).into_iter();
+        let yaml = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+        yaml.map(|path| SourceFile {
+            name: path.display().to_string(),
+            text: std::fs::read_to_string(path).unwrap(),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_ready_home_is_sound() {
+        for folder in entries(&folder("homes")) {
+            let report = gable_rules::check(&home(&folder));
+            let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+            assert_eq!(problems, [""; 0], "{}", folder.display());
+            assert!(report.entities > 0 && report.automations > 0, "{}: {report:?}", folder.display());
+        }
+    }
+
+    #[test]
+    fn the_demo_home_declares_the_simulated_devices() {
+        let text = home(&folder("homes/demo")).remove(0).text;
+        for line in sim::declarations(&sim::home(1)).lines().map(str::trim) {
+            let is_identity = ["default_entity_id:", "state_topic:", "command_topic:"]
+                .iter()
+                .any(|key| line.starts_with(key));
+            assert!(!is_identity || text.contains(line), "homes/demo lacks `{line}`");
+        }
+    }
+
+    #[test]
+    fn the_example_cluster_loads_and_agrees_on_its_members() {
+        let settings: Vec<Settings> = entries(&folder("cluster"))
+            .iter()
+            .map(|path| Settings::load_with(Some(path), HashMap::new(), &[]).unwrap())
+            .collect();
+        let ids: Vec<u64> = settings.iter().map(|settings| settings.node.id).collect();
+        assert_eq!(ids, [1, 2, 3]);
+        for settings in &settings {
+            assert_eq!(settings.cluster.peers.len(), 3);
+            assert!(settings.home.files.iter().all(|file| file.exists()), "{:?}", settings.home.files);
+        }
+    }
+}

@@ -4,9 +4,9 @@
 //! serves plain HTTP on a trusted address.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,16 +93,9 @@ impl Client {
         &self.address
     }
 
+    /// Asks, and reads the answer as JSON.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
-        self.request(Method::GET, path, Bytes::new()).await
-    }
-
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
-        self.request(Method::POST, path, Bytes::from(body.to_string())).await
-    }
-
-    async fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Error> {
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, path, body))
+        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(path))
             .await
             .map_err(|_| Error::TimedOut { address: self.address.clone(), seconds: self.timeout.as_secs() })?
             .map_err(|source| Error::Unreachable { address: self.address.clone(), source })?;
@@ -121,22 +114,16 @@ impl Client {
 
     async fn exchange(
         &self,
-        method: Method,
         path: &str,
-        body: Bytes,
     ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.address)
-            .header(CONTENT_TYPE, "application/json");
+        let mut request = Request::builder().uri(path).header(HOST, &self.address);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body))?;
+        let request = request.body(Empty::<Bytes>::new())?;
         // The connection has to be polled for the answer to arrive; dropping it closes the socket.
         let answer = async {
             let answer = sender.send_request(request).await?;

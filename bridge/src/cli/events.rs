@@ -123,8 +123,8 @@ impl Reader {
             Some(cursor) => format!("after={cursor}"),
             None => format!("last={}", self.last),
         };
-        let wait = if wait { format!("&wait={WAIT_S}") } else { String::new() };
-        let path = format!("/api/history?kind=all&limit=500&{from}{wait}");
+        let wait_s = if wait { WAIT_S } else { 0 };
+        let path = format!("/api/events?limit=500&{from}&wait={wait_s}");
         let answer = match self.clients[self.current].get(&path).await {
             Ok(answer) => answer,
             Err(error) => {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -49,22 +50,35 @@ pub(crate) struct Addresses {
 impl LocalCluster {
     /// Writes settings and the home's file of `count` nodes below `folder`, without starting one.
     pub(crate) fn prepare(folder: &Path, count: u64, home: &str) -> Result<LocalCluster, Failure> {
-        let mut ports = free_addresses(count * 3)?.into_iter();
-        let mut nodes = Vec::new();
-        for id in 1..=count {
-            let (Some(peers), Some(http), Some(mqtt)) = (ports.next(), ports.next(), ports.next()) else {
-                break;
-            };
-            let addresses = Addresses { peers, http, mqtt };
-            nodes.push(LocalNode { id, addresses, folder: folder.join(format!("node{id}")), child: None });
-        }
+        let ports = free_addresses(count * 3)?;
+        let addresses =
+            ports.chunks_exact(3).map(|three| Addresses { peers: three[0], http: three[1], mqtt: three[2] });
+        LocalCluster::prepare_at(folder, addresses, "known to all, for the loopback only", home)
+    }
+
+    /// Does so for nodes that listen at given addresses and share the secret `key`.
+    pub(crate) fn prepare_at(
+        folder: &Path,
+        addresses: impl IntoIterator<Item = Addresses>,
+        key: &str,
+        home: &str,
+    ) -> Result<LocalCluster, Failure> {
+        let nodes: Vec<LocalNode> = (1..)
+            .zip(addresses)
+            .map(|(id, addresses)| LocalNode {
+                id,
+                addresses,
+                folder: folder.join(format!("node{id}")),
+                child: None,
+            })
+            .collect();
         let peers: Vec<String> = nodes
             .iter()
             .map(|node| format!("{{ id = {}, address = \"{}\" }}", node.id, node.addresses.peers))
             .collect();
         let peers = peers.join(", ");
         for node in &nodes {
-            node.write_files(&peers, home).map_err(|error| {
+            node.write_files(&peers, key, home).map_err(|error| {
                 let what = format!("cannot prepare the folder {}", node.folder.display());
                 Failure::new(Exit::Start, anyhow::Error::new(error).context(what), FOLDER_HINT)
             })?;
@@ -137,6 +151,8 @@ impl LocalNode {
             .stdin(Stdio::piped())
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
+            // Ctrl-C at a terminal is for this process, which then stops the nodes.
+            .process_group(0)
             .spawn()
     }
 
@@ -147,6 +163,17 @@ impl LocalNode {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Asks the process to stop in order, and kills it if it has not after `limit`.
+    pub(crate) async fn stop(&mut self, limit: Duration) {
+        let Some(child) = &mut self.child else { return };
+        drop(child.stdin.take());
+        let deadline = Instant::now() + limit;
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            sleep(PAUSE).await;
+        }
+        self.kill();
     }
 
     /// Whether the process was started and not killed.
@@ -223,7 +250,7 @@ impl LocalNode {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    fn write_files(&self, peers: &str, home: &str) -> std::io::Result<()> {
+    fn write_files(&self, peers: &str, key: &str, home: &str) -> std::io::Result<()> {
         let Addresses { peers: listen, http, mqtt } = self.addresses;
         std::fs::create_dir_all(&self.folder)?;
         std::fs::write(self.folder.join("home.yaml"), home)?;
@@ -231,7 +258,7 @@ impl LocalNode {
             self.folder.join("gable.toml"),
             format!(
                 "[node]\nid = {id}\ndata_dir = \"data\"\n\n\
-                 [cluster]\nname = \"local\"\nkey = \"known to all, for the loopback only\"\n\
+                 [cluster]\nname = \"local\"\nkey = \"{key}\"\n\
                  listen = \"{listen}\"\npeers = [{peers}]\n\n\
                  [http]\nlisten = \"{http}\"\n\n[home]\nfiles = [\"home.yaml\"]\n\n\
                  [mqtt]\nmode = \"embedded\"\n\n[mqtt.embedded]\nlisten = \"{mqtt}\"\n",

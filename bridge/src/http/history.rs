@@ -1,4 +1,5 @@
-//! `GET /api/history`: what was committed, oldest first, the same on every node.
+//! `GET /api/history`: what was committed, oldest first, the same on every node. `GET /api/events`
+//! is the same for those who follow.
 //!
 //! A page's `next` is the cursor of the page behind it, also while that page is still empty: so a
 //! reader that keeps asking sees each event once, and may go on at another node. `wait` holds an
@@ -20,6 +21,7 @@ use std::time::Duration;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 const WAIT_MAX: Duration = Duration::from_secs(60);
+const FOLLOW_WAIT_S: u64 = 20;
 /// How many events are looked through at most for the `last` ones.
 const SCAN_MAX: usize = 20_000;
 
@@ -30,17 +32,16 @@ const SHAPE: &str = "?after=CURSOR&limit=1..1000&kind=messages|all&wait=SECONDS,
 pub(super) struct Asked {
     after: Option<Cursor>,
     limit: Option<usize>,
-    kind: Kind,
+    kind: Option<Kind>,
     /// Seconds to wait for an event if there is none.
-    wait: u64,
+    wait: Option<u64>,
     /// The newest so many events, in place of a cursor.
     last: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    #[default]
     Messages,
     /// Also effects, and other inputs such as a node that was missed.
     All,
@@ -79,27 +80,46 @@ impl Cursor {
     }
 }
 
+/// Answers at once, by default with messages only.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    read(&api, query, Kind::Messages, 0).await
+}
+
+/// The same for those who follow: by default everything, and it waits for something to tell.
+pub(super) async fn follow(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    read(&api, query, Kind::All, FOLLOW_WAIT_S).await
+}
+
+async fn read(
+    api: &Api,
+    query: Result<Query<Asked>, QueryRejection>,
+    kind: Kind,
+    wait_s: u64,
 ) -> Result<Json<Value>, ApiError> {
     let Query(asked) = query.map_err(|rejection| ApiError::bad_request(rejection.body_text(), SHAPE))?;
     let limit = asked.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::bad_request(format!("limit is {limit}, expected 1 to {LIMIT_MAX}"), SHAPE));
     }
-    let filter = match asked.kind {
+    let kind = asked.kind.unwrap_or(kind);
+    let filter = match kind {
         Kind::Messages => Filter::Messages,
         Kind::All => Filter::Everything,
     };
     let after = asked.after.unwrap_or(Cursor::Index(0));
     if let Some(last) = asked.last {
-        let page = newest(&api, last.clamp(1, LIMIT_MAX), filter).await?;
-        return Ok(Json(show(&api, &page, Cursor::Position(page.next), asked.kind)));
+        let page = newest(api, last.clamp(1, LIMIT_MAX), filter).await?;
+        return Ok(Json(show(api, &page, Cursor::Position(page.next), kind)));
     }
-    let wait = Duration::from_secs(asked.wait).min(WAIT_MAX);
-    let page = page_or_wait(&api, after.to_position(), limit, filter, wait).await?;
-    Ok(Json(show(&api, &page, after, asked.kind)))
+    let wait = Duration::from_secs(asked.wait.unwrap_or(wait_s)).min(WAIT_MAX);
+    let page = page_or_wait(api, after.to_position(), limit, filter, wait).await?;
+    Ok(Json(show(api, &page, after, kind)))
 }
 
 fn show(api: &Api, page: &Page, after: Cursor, kind: Kind) -> Value {
