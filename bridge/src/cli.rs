@@ -20,6 +20,7 @@ mod timeline;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
+use std::io::Write;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -100,6 +101,11 @@ where
     // A blocking read of a terminal or a lookup of a name must not keep the command from ending.
     runtime.shutdown_background();
     result
+}
+
+/// Prints a command's answer. `println!` would panic when the reader has gone (`gable status | head`).
+fn tell(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Waits until the process is asked to stop.

@@ -43,9 +43,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
     let report = gable_rules::check(&sources);
     if args.json {
-        println!("{}", to_json(&report));
+        super::tell(&format!("{}\n", to_json(&report)));
     } else {
-        print!("{}", to_text(&report, Palette::for_stdout()));
+        super::tell(&to_text(&report, Palette::for_stdout()));
     }
     let is_broken = report.problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(if is_broken { ExitCode::from(Exit::No as u8) } else { ExitCode::SUCCESS })

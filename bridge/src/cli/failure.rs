@@ -1,6 +1,7 @@
 //! How a command ends when it does not end well: what happened, what to do next, and a number.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The exit codes of `gable`; the help text of the command tells them too.
@@ -34,7 +35,8 @@ impl Failure {
 
     /// Tells the failure on stderr and gives its exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{self}");
+        // Without a reader there is still the exit code.
+        let _ = writeln!(std::io::stderr(), "{self}");
         ExitCode::from(self.exit as u8)
     }
 }

@@ -92,7 +92,7 @@ async fn live(settings: Settings, until_stdin_closes: bool) -> Result<ExitCode, 
             () = node.ready(), if !is_ready => {
                 is_ready = true;
                 let at = node.addresses();
-                println!("gable: node {} is ready: http://{}  mqtt {}  peers {}", node.id(), at.http, at.mqtt, at.peers);
+                super::tell(&format!("gable: node {} is ready: http://{}  mqtt {}  peers {}\n", node.id(), at.http, at.mqtt, at.peers));
             }
         }
     }

@@ -89,12 +89,12 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             .collect(),
     };
     if args.declarations {
-        print!("{}", sim::declarations(&devices));
+        super::tell(&sim::declarations(&devices));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} devices at {}; Ctrl-C ends them", devices.len(), args.broker.join(", "));
+    super::tell(&format!("{} devices at {}; Ctrl-C ends them\n", devices.len(), args.broker.join(", ")));
     for device in &devices {
-        println!("  {}", device.client_id());
+        super::tell(&format!("  {}\n", device.client_id()));
     }
     let simulation = Simulation::start(devices, &args.broker);
     let stopped = super::stop_signal().await;
@@ -103,7 +103,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let said: u64 = record.said.values().sum();
     let acknowledged: u64 = record.acknowledged.values().sum();
     let commands: u64 = record.commands.values().sum();
-    println!("said {said}, acknowledged {acknowledged}, commands received {commands}");
+    super::tell(&format!("said {said}, acknowledged {acknowledged}, commands received {commands}\n"));
     stopped
         .map(|()| ExitCode::SUCCESS)
         .map_err(|error| Failure::new(Exit::Start, error, "signals must be available to the process"))

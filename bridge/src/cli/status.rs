@@ -74,9 +74,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         _ => {}
     }
     if args.json {
-        println!("{}", Value::from(answers.clone()));
+        super::tell(&format!("{}\n", Value::from(answers.clone())));
     } else {
-        print!("{}", table(&answers, Palette::for_stdout()));
+        super::tell(&table(&answers, Palette::for_stdout()));
     }
     let ready = answers.iter().all(|answer| answer["ready"] == true);
     Ok(match (ready, all_silent) {
