@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod compaction;
+mod config;
 mod core;
 mod frame;
 mod handshake;
@@ -26,6 +27,7 @@ mod socket;
 mod state_machine;
 mod status;
 pub mod types;
+mod vigil;
 mod window;
 
 pub use self::core::ReadError;

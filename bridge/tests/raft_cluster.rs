@@ -1,12 +1,15 @@
 //! Three replicas in one process, on loopback and real disks: elections, restarts, snapshots,
 //! strangers.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 #[path = "raft_cluster/cluster.rs"]
 mod cluster;
 
 use cluster::{Cluster, KEY, until};
 use gable::raft::{ClusterKey, Compaction, Error, ProposeError, Settled};
-use gable_rules::{InputKind, NodeId};
+use gable_devices::Millis;
+use gable_rules::{InputKind, NodeId, SourceFile};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -103,6 +106,33 @@ async fn inputs_in_flight_survive_an_election_exactly_once() {
         cluster.restart(leader).await;
     }
     cluster.agrees_on(&(0..1_200).collect::<Vec<_>>()).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_outlives_the_leader_that_set_it_and_fires_once() {
+    const HOME: &str = "automation:
+  - {id: later, triggers: {trigger: mqtt, topic: said}, actions: [{delay: 1}, {action: mqtt.publish, data: {topic: done, payload: x}}]}
+";
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let files = vec![SourceFile { name: "home.yaml".to_owned(), text: HOME.to_owned() }];
+    let configured = cluster.node(leader).propose(InputKind::Configure(files)).await.unwrap();
+    assert_eq!(configured.outcome, Settled::Applied);
+    let survivor = cluster.follower().await;
+    cluster.say(survivor, 0).await.unwrap();
+    let (deadline, _) =
+        cluster.node(survivor).read(|state| state.next_deadline()).expect("the delay is a timer");
+    cluster.kill(leader).await;
+    let replica = cluster.node(survivor).clone();
+    until("the timer fires", || cluster::fired(replica.history()).len() == 1).await;
+    let fired = cluster::fired(replica.history())[0];
+    assert!(fired >= deadline, "fired at {fired:?}, due at {deadline:?}");
+    assert!(fired.since(deadline) < Millis::from_secs(10), "an election is no reason to be later");
+    cluster.restart(leader).await;
+    cluster.say(leader, 1).await.unwrap();
+    until("the second timer fires", || cluster::fired(replica.history()).len() == 2).await;
+    cluster.agrees_on(&[0, 1]).await;
     cluster.stop().await;
 }
 
@@ -237,9 +267,11 @@ async fn a_node_with_a_wrong_key_name_or_id_is_kept_out() {
             0 => settings.key = ClusterKey::new("another key of enough length").unwrap(),
             1 => settings.cluster = "next door".to_owned(),
             _ => {
-                let addresses: Vec<_> = settings.peers.values().cloned().collect();
-                let swapped = settings.peers.keys().copied().zip(addresses.into_iter().rev()).collect();
-                settings.peers = swapped;
+                let others: Vec<_> =
+                    settings.peers.keys().copied().filter(|node| *node != NodeId(follower)).collect();
+                let (first, second) =
+                    (settings.peers[&others[0]].clone(), settings.peers[&others[1]].clone());
+                settings.peers.extend([(others[0], second), (others[1], first)]);
             }
         });
         let stranger = stranger.await;

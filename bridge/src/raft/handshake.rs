@@ -103,10 +103,10 @@ async fn call_unbounded(
     let hello = Hello { cluster: identity.cluster.clone(), from: identity.node, to, purpose, nonce };
     send(stream, Kind::Hello, &hello).await?;
     let challenge: Challenge = receive(stream, Kind::Challenge).await?;
-    if !transcript(identity, Side::Answering, &hello, &challenge.nonce).is_proved_by(&challenge.proof) {
+    if !transcript(identity, Side::Answering, &hello, &challenge.nonce).accepts(&challenge.proof) {
         return Err(HandshakeError::WrongKey);
     }
-    let proof = transcript(identity, Side::Calling, &hello, &challenge.nonce).to_proof();
+    let proof = transcript(identity, Side::Calling, &hello, &challenge.nonce).into_proof();
     send(stream, Kind::Proof, &proof).await?;
     receive(stream, Kind::Welcome).await
 }
@@ -133,7 +133,7 @@ async fn answer_unbounded(
         return Err(error);
     }
     let nonce = fresh_nonce()?;
-    let proof = transcript(identity, Side::Answering, &hello, &nonce).to_proof();
+    let proof = transcript(identity, Side::Answering, &hello, &nonce).into_proof();
     send(stream, Kind::Challenge, &Challenge { nonce, proof }).await?;
     let proof: Proof = match frame::read(stream, UNPROVEN_BYTES_MAX).await {
         Ok(frame) => frame.expect(Kind::Proof)?,
@@ -141,7 +141,7 @@ async fn answer_unbounded(
         Err(FrameError::Closed) => return Err(HandshakeError::WrongKey),
         Err(error) => return Err(error.into()),
     };
-    if !transcript(identity, Side::Calling, &hello, &nonce).is_proved_by(&proof) {
+    if !transcript(identity, Side::Calling, &hello, &nonce).accepts(&proof) {
         send(stream, Kind::Refusal, &Refusal::WrongKey).await?;
         return Err(HandshakeError::WrongKey);
     }
@@ -212,11 +212,11 @@ fn transcript(identity: &Identity, side: Side, hello: &Hello, answering_nonce: &
 }
 
 impl Transcript {
-    fn to_proof(self) -> Proof {
+    fn into_proof(self) -> Proof {
         self.0.finalize().into_bytes().into()
     }
 
-    fn is_proved_by(self, proof: &Proof) -> bool {
+    fn accepts(self, proof: &Proof) -> bool {
         // Compares in constant time.
         self.0.verify_slice(proof).is_ok()
     }

@@ -13,7 +13,7 @@ use super::state_machine::{Growth, StateMachine};
 use super::status::{PeerStatus, Role, Status};
 use super::types::{LogId, Peer, TypeConfig};
 use super::window::{Committed, Window};
-use super::{bootstrap, compaction, refill};
+use super::{bootstrap, compaction, config, refill, vigil};
 use crate::clock::Clock;
 use crate::store::Store;
 use crate::store::history::History;
@@ -22,7 +22,7 @@ use gable_devices::Timestamp;
 use gable_rules::{InputKind, LogIndex, NodeId, State};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::storage::RaftLogStorage;
-use openraft::{Config, RaftMetrics, ServerState, SnapshotPolicy};
+use openraft::{RaftMetrics, ServerState};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -81,7 +81,7 @@ impl Replica {
     pub async fn start(settings: ReplicaSettings, store: Store, history: History) -> Result<Replica, Error> {
         settings.check()?;
         check_owner(&settings, &store)?;
-        let timing = fitting(&settings);
+        let timing = config::fitting(&settings);
         let listener = socket::listen(settings.listen)
             .await
             .map_err(|source| Error::Listen { address: settings.listen, source })?;
@@ -91,7 +91,7 @@ impl Replica {
         let growth = Arc::new(Growth::default());
         let peers = Arc::new(Peers::new(&settings, &timing, clock.clone()));
         let machine = StateMachine::new(home.clone(), store.clone(), history.clone(), growth.clone());
-        let config = config_for(&settings, &timing)?;
+        let config = config::config_for(&settings, &timing)?;
         let factory = Factory { peers: peers.clone() };
         let raft = Raft::build(settings.node.0, Arc::new(config), factory, store.log(), machine)
             .await
@@ -129,8 +129,8 @@ impl Replica {
         let window = core.home.window.clone();
         let proposer = Proposer::new(core.clone(), window, settings.batching);
         let server = Server::new(core.clone(), stopped.clone());
-        let role = watch_role(core.clone(), lead);
-        let death = watch_death(core.clone(), stopped, fail);
+        let role = vigil::watch_role(core.clone(), lead);
+        let death = vigil::watch_death(core.clone(), stopped, fail);
         core.raft.run();
         info!(node = %core.node, cluster = settings.cluster, address = %listen, %timing, "replication starts");
         let tasks = vec![
@@ -391,108 +391,70 @@ fn check_owner(settings: &ReplicaSettings, store: &Store) -> Result<(), Error> {
     Err(Error::OtherStore { found: found.clone(), node: settings.node, cluster: settings.cluster.clone() })
 }
 
-/// The timing of the settings, or a slower one that fits the disk.
-fn fitting(settings: &ReplicaSettings) -> Timing {
-    let timing = settings.timing.raised_to(settings.fsync_p99);
-    if timing != settings.timing {
-        warn!(
-            node = %settings.node, fsync_p99_ms = settings.fsync_p99.as_secs_f64() * 1000.0, wanted = %settings.timing, %timing,
-            "the disk is slow: raised the election timeouts to ten of its commits"
-        );
-    }
-    timing
-}
-
-fn config_for(settings: &ReplicaSettings, timing: &Timing) -> Result<Config, Error> {
-    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let keep = settings.compaction.keep;
-    let config = Config {
-        cluster_name: settings.cluster.clone(),
-        heartbeat_interval: ms(timing.heartbeat),
-        election_timeout_min: ms(timing.election_min),
-        election_timeout_max: ms(timing.election_max),
-        // Our own task takes snapshots, far from the entries that are being applied.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: keep,
-        // Entries that are still there reach a peer that lags sooner than a snapshot would.
-        replication_lag_threshold: keep.max(1_000),
-        install_snapshot_timeout: 10_000,
-        enable_pre_vote: Some(true),
-        // Frees a majority that an old leader holds back although it reaches none itself.
-        quorum_loss_probe_interval: Some(ms(timing.election_max * 2)),
-        // The committed index is saved late and the state not at all, so a leader that starts
-        // again may know less than it once told.
-        enable_leader_restore: Some(false),
-        // A node whose disk was emptied is refilled. It does not vote until then: see `Ballot`.
-        allow_log_reversion: Some(true),
-        backoff: "25ms 50ms 100ms ...400ms".to_owned(),
-        ..Config::default()
-    };
-    config.validate().map_err(|error| Error::Config(Box::new(error)))
-}
-
-async fn watch_role(core: Core, lead: watch::Sender<bool>) {
-    let mut servers = core.raft.server_metrics();
-    loop {
-        let (role, term) = {
-            let server = servers.borrow_and_update();
-            (server.state, server.vote.leader_id.term)
-        };
-        let leads = role == ServerState::Leader;
-        if leads {
-            #[cfg(feature = "simulation")]
-            crate::simulation::tell(core.node, || crate::simulation::Sight::Leads { term });
-            core.clock.lead();
-        }
-        if lead.send_if_modified(|old| std::mem::replace(old, leads) != leads) {
-            info!(node = %core.node, leads, term, "leadership changed");
-        }
-        if servers.changed().await.is_err() {
-            lead.send_replace(false);
-            return;
-        }
-    }
-}
-
-/// Tells when the store or openraft's core stops although nobody asked for it.
-async fn watch_death(core: Core, stopped: watch::Receiver<bool>, fail: watch::Sender<Option<Arc<str>>>) {
-    let (mut store, mut history) = (core.store.fatal(), core.history.fatal());
-    let mut servers = core.raft.server_metrics();
-    let reason: Arc<str> = loop {
-        tokio::select! {
-            biased;
-            reason = failure(&mut store) => break reason,
-            reason = failure(&mut history) => break reason,
-            changed = servers.changed() => if changed.is_err() {
-                let state = core.raft.metrics().borrow_watched().running_state.clone();
-                break match state {
-                    Ok(()) => "replication panicked".into(),
-                    Err(fatal) => fatal.to_string().into(),
-                };
-            },
-        }
-    };
-    if !*stopped.borrow() {
-        tracing::error!(node = %core.node, reason = %reason, "this node can not go on");
-        fail.send_replace(Some(reason));
-    }
-}
-
-/// Waits for the reason why a database stopped.
-async fn failure(database: &mut watch::Receiver<Option<Arc<str>>>) -> Arc<str> {
-    let reason = database.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-    match reason {
-        Some(reason) => reason,
-        // The core keeps the database, and with it the sender, alive.
-        None => std::future::pending().await,
-    }
-}
-
 fn role_of(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,
         ServerState::Follower => Role::Follower,
         ServerState::Candidate => Role::Candidate,
         ServerState::Learner | ServerState::Shutdown => Role::Learner,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::ClusterKey;
+    use crate::raft::types::Batch;
+    use crate::store::history::{self, Filter, Position};
+    use crate::store::{self, Identity};
+    use gable_rules::{Hlc, Input, Message, Origin};
+
+    const STRANGER: NodeId = NodeId(9);
+
+    /// Writes batches of another node's inputs, given by their sequences, into the log of a cluster
+    /// of one, and compares which of them the history holds.
+    async fn check(batches: &[&[u64]], expected: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity { cluster: "home".to_owned(), node: NodeId(1) };
+        let store = Store::open(folder.path(), store::Options::new(identity.clone())).unwrap();
+        let history = History::open(folder.path(), history::Options::new(identity)).unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let peers = BTreeMap::from([(NodeId(1), "127.0.0.1:1".to_owned())]);
+        let key = ClusterKey::new("a key of enough length").unwrap();
+        let settings = ReplicaSettings::new(NodeId(1), "home", key, listen, peers);
+        let replica = Replica::start(settings, store, history.clone()).await.unwrap();
+        replica.leading().wait_for(|leading| *leading).await.unwrap();
+        for sequences in batches {
+            let inputs = sequences.iter().map(|sequence| input(*sequence));
+            let written = replica.0.core.write(Batch::new(inputs.collect())).await.unwrap();
+            written.await.unwrap();
+        }
+        let page = history.page(Position::START, 100, Filter::Messages).unwrap();
+        let topics = page.rows.iter().filter_map(|row| match &row.kind {
+            history::Kind::Message(message) => Some(message.topic.clone()),
+            history::Kind::Effect(_) | history::Kind::Input(_) => None,
+        });
+        assert_eq!(topics.collect::<Vec<_>>(), expected);
+        replica.halt().await;
+    }
+
+    fn input(sequence: u64) -> Input {
+        let message = Message { topic: sequence.to_string(), ..Message::default() };
+        Input {
+            at: Timestamp::default(),
+            origin: Origin { node: STRANGER, boot: 1, sequence },
+            heard: Hlc::default(),
+            kind: InputKind::Message(message),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_arrives_twice_is_applied_once() {
+        check(&[&[1, 2], &[1, 2], &[2, 3], &[1]], &["1", "2", "3"]).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_overtakes_another_waits_to_be_sent_again() {
+        check(&[&[3, 4], &[1, 2], &[3, 4]], &["1", "2", "3", "4"]).await;
     }
 }

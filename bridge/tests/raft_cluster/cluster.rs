@@ -1,9 +1,10 @@
 //! Replicas in one process, each with its own folder and port.
 
 use gable::raft::{ClusterKey, Committed, Error, ProposeError, Replica, ReplicaSettings};
-use gable::store::history::{self, Filter, History, Kind, Position};
+use gable::store::history::{self, Filter, History, Kind, Position, Row};
 use gable::store::{self, Identity, Store};
-use gable_rules::{InputKind, Message, NodeId};
+use gable_devices::Timestamp;
+use gable_rules::{Effect, InputKind, Message, NodeId};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -214,6 +215,13 @@ fn said(history: &History) -> Vec<u32> {
         Kind::Effect(_) | Kind::Input(_) => None,
     });
     numbers.collect()
+}
+
+/// Returns when timers fired, as the history tells.
+pub(crate) fn fired(history: &History) -> Vec<Timestamp> {
+    let page = history.page(Position::START, 100_000, Filter::Everything).unwrap();
+    let fired = |row: &Row| matches!(row.kind, Kind::Effect(Effect::TimerFired { .. }));
+    page.rows.iter().filter(|row| fired(row)).map(|row| row.at).collect()
 }
 
 fn first_difference(said: &[u32], expected: &[u32]) -> String {
