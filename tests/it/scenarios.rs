@@ -58,7 +58,8 @@ fn check(path: &Path) -> Option<String> {
         fs::write(path, format!("{script}\n----\n{transcript}")).unwrap();
         return None;
     }
-    let place = transcript.lines().zip(expected.lines()).take_while(|(found, wanted)| found == wanted).count();
+    let place =
+        transcript.lines().zip(expected.lines()).take_while(|(found, wanted)| found == wanted).count();
     let line = |text: &str| text.lines().nth(place).unwrap_or("(nothing)").to_owned();
     Some(format!(
         "{}, transcript line {}:\n  expected: {}\n  found:    {}",
@@ -144,7 +145,10 @@ impl Player<'_> {
         let kind = match word {
             _ if word.starts_with('+') => {
                 self.advance(self.span(&word[1..]));
-                return if rest.is_empty() { () } else { self.command(rest, envelope) };
+                if !rest.is_empty() {
+                    self.command(rest, envelope);
+                }
+                return;
             }
             _ if word.starts_with('@') => return self.command(rest, self.origin(&word[1..], envelope)),
             "&" => return self.command(rest, Envelope { is_same_entry: true, ..envelope }),
@@ -263,7 +267,8 @@ impl Player<'_> {
             let effects = replica.state.apply(index, input);
             let found = (effects, replica.state.snapshot());
             let first = first.get_or_insert_with(|| found.clone());
-            let who = format!("{}: {:?}, restored {}", self.path.display(), replica.cache, replica.is_restored);
+            let who =
+                format!("{}: {:?}, restored {}", self.path.display(), replica.cache, replica.is_restored);
             assert_eq!(found.0, first.0, "{who}: other effects of {input:?}");
             assert!(found.1 == first.1, "{who}: another snapshot after {input:?}");
         }
@@ -313,7 +318,9 @@ impl Player<'_> {
             Effect::CommandSent { command_id } => format!("command {command_id} sent"),
             Effect::CommandConfirmed { command_id, .. } => format!("command {command_id} confirmed"),
             Effect::CommandExpired { command_id, .. } => format!("command {command_id} expired"),
-            Effect::CommandSuperseded { command_id, by } => format!("command {command_id} superseded by {by}"),
+            Effect::CommandSuperseded { command_id, by } => {
+                format!("command {command_id} superseded by {by}")
+            }
             Effect::TimerSet { timer_id, deadline, reason } => {
                 format!("timer {timer_id} set for {} {}", self.time(deadline.0), describe_reason(reason))
             }
@@ -340,7 +347,8 @@ impl Player<'_> {
                 .collect(),
             "attributes" => {
                 let entity = state.entity(&rest.parse().unwrap()).unwrap();
-                let line = |(name, data): (&String, &gable_devices::Data)| format!("{name}: {}", data.to_json());
+                let line =
+                    |(name, data): (&String, &gable_devices::Data)| format!("{name}: {}", data.to_json());
                 entity.value.attributes.iter().map(line).collect()
             }
             "outbox" => state
@@ -350,7 +358,12 @@ impl Player<'_> {
                         Status::Pending => "pending",
                         Status::Sent => "sent",
                     };
-                    format!("{} {status} {} until {}", row.command_id, row.property, self.time(row.deadline.0))
+                    format!(
+                        "{} {status} {} until {}",
+                        row.command_id,
+                        row.property,
+                        self.time(row.deadline.0)
+                    )
                 })
                 .collect(),
             "timers" => {
@@ -366,10 +379,9 @@ impl Player<'_> {
                     format!("{} of {} waits for {wait}", run.run_id, run.automation)
                 })
                 .collect(),
-            "nodes" => state
-                .nodes()
-                .map(|(id, node)| format!("{id} up {}, link {}", node.up, node.link))
-                .collect(),
+            "nodes" => {
+                state.nodes().map(|(id, node)| format!("{id} up {}, link {}", node.up, node.link)).collect()
+            }
             "filters" => state.topic_filters().iter().cloned().collect(),
             "problems" => state.problems().iter().map(ToString::to_string).collect(),
             "owner" => vec![state.owner(rest).map_or("nobody".to_owned(), |node| node.to_string())],
