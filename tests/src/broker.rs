@@ -97,8 +97,13 @@ pub struct Subscriber {
 impl Subscriber {
     /// Subscribes and waits until the subscription is in place.
     pub fn start(broker: SocketAddr, filter: &str) -> Subscriber {
+        // A retained message on a topic of our own shows that the subscriptions are in place: the
+        // broker sends it after them.
+        let sentinel = format!("subscriber/{}", ports::free().port());
+        let kept = client("mosquitto_pub", broker).args(["-r", "-t", &sentinel, "-m", "ready"]).status();
+        assert!(kept.is_ok_and(|status| status.success()), "mosquitto_pub to {broker} failed");
         let mut child = client("mosquitto_sub", broker)
-            .args(["-q", "1", "-v", "-d", "-t", filter])
+            .args(["-q", "1", "-v", "-t", filter, "-t", &sentinel])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -114,7 +119,7 @@ impl Subscriber {
             }
         });
         let subscriber = Subscriber { child, lines };
-        subscriber.wait_for_line(Duration::from_secs(10), |line| line.starts_with("Subscribed (mid"));
+        subscriber.wait_for_line(Duration::from_secs(10), |line| line == format!("{sentinel} ready"));
         subscriber
     }
 
