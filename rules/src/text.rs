@@ -1,6 +1,8 @@
 //! Texts and data in automations, any of which may be templates.
 
-use gable_devices::{Context, Data, Millis, Template, TemplateError};
+use crate::reader::Reader;
+use gable_devices::yaml::{self, Kind, Node};
+use gable_devices::{Context, Data, Millis, Template, TemplateError, is_template};
 use std::collections::BTreeMap;
 
 /// A text that is known, or that each run renders.
@@ -30,20 +32,13 @@ pub(crate) enum DataText {
 
 impl DataText {
     /// Reads data whose texts may be templates.
-    pub(crate) fn read(
-        reader: &mut crate::reader::Reader,
-        node: &gable_devices::yaml::Node,
-        path: &str,
-    ) -> Option<DataText> {
-        use gable_devices::yaml::Kind;
+    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str) -> Option<DataText> {
         if node.tag.is_some() {
             reader.problems.extend(node.unresolved_tags(path));
             return None;
         }
         match &node.kind {
-            Kind::Text(text) if gable_devices::is_template(text) => {
-                reader.template(node, path).map(DataText::Template)
-            }
+            Kind::Text(text) if is_template(text) => reader.template(node, path).map(DataText::Template),
             Kind::List(items) => {
                 let read = |item| DataText::read(reader, item, path);
                 items.iter().map(read).collect::<Option<_>>().map(DataText::List)
@@ -51,7 +46,7 @@ impl DataText {
             Kind::Map(entries) => entries
                 .iter()
                 .map(|(key, value)| {
-                    let path = gable_devices::yaml::join(path, &key.text);
+                    let path = yaml::join(path, &key.text);
                     Some((key.text.clone(), DataText::read(reader, value, &path)?))
                 })
                 .collect::<Option<_>>()
@@ -101,7 +96,7 @@ pub(crate) fn plain_text(data: &Data) -> String {
         Data::Text(text) => text.clone(),
         Data::Bool(true) => "True".to_owned(),
         Data::Bool(false) => "False".to_owned(),
-        Data::Float(float) => gable_devices::yaml::float_text(*float),
+        Data::Float(float) => yaml::float_text(*float),
         other => other.to_json().to_string(),
     }
 }
