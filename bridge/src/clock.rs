@@ -229,7 +229,8 @@ mod tests {
     fn a_wrong_wall_clock_bends_log_time_by_no_more_than_500_ppm() {
         check(HOUR_MS, 300);
         check(-HOUR_MS, -300);
-        check(100, 100);
+        // Below a millisecond the wall clock says nothing.
+        check(100, 99);
         check(0, 0);
     }
 

@@ -33,6 +33,9 @@ const BACKOFF_MAX: Duration = Duration::from_millis(400);
 pub(super) enum CallError {
     #[error("no connection to node {node} at {address}: {reason}")]
     Unreachable { node: NodeId, address: String, reason: String },
+    /// The peer, or this node, found the other not to be what it should be: people have to act.
+    #[error("no connection with node {node}: {reason}")]
+    Refused { node: NodeId, reason: String },
     #[error("the connection to node {node} broke: {reason}")]
     Broken { node: NodeId, reason: String },
     #[error("node {node} did not answer within {} ms", limit.as_millis())]
@@ -110,15 +113,10 @@ pub(super) async fn connect(identity: &Identity, target: &Target) -> Result<TcpS
     let mut stream = socket::connect(&target.address, target.connect_limit)
         .await
         .map_err(|e| unreachable(e.to_string()))?;
-    handshake::call(&mut stream, identity, target.node, target.purpose).await.map_err(|error| {
-        match &error {
-            HandshakeError::Frame(_) | HandshakeError::Deadline => {}
-            refusal => {
-                warn!(node = %target.node, address = target.address, purpose = ?target.purpose,
-                    reason = %refusal, "a peer can not be joined");
-            }
-        }
-        unreachable(error.to_string())
+    let proved = handshake::call(&mut stream, identity, target.node, target.purpose).await;
+    proved.map_err(|error| match error {
+        HandshakeError::Frame(_) | HandshakeError::Deadline => unreachable(error.to_string()),
+        refusal => CallError::Refused { node: target.node, reason: refusal.to_string() },
     })?;
     Ok(stream)
 }
@@ -171,7 +169,13 @@ impl Worker {
                 Ok(Connection::over(stream, self.target.clone()))
             }
             Err(error) => {
-                self.backoff.extend(error.to_string());
+                let reason = error.to_string();
+                // The same refusal comes at every try; once is enough to act on.
+                if matches!(error, CallError::Refused { .. }) && self.backoff.reason != reason {
+                    let Target { node, address, purpose, .. } = &self.target;
+                    warn!(%node, address, ?purpose, reason, "a peer can not be joined");
+                }
+                self.backoff.extend(reason);
                 Err(error)
             }
         }

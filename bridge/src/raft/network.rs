@@ -81,9 +81,10 @@ impl Client {
                 timeout: option.soft_ttl(),
             }),
             CallError::Broken { .. } => RPCError::Network(NetworkError::from_string(error)),
-            CallError::Unreachable { .. } | CallError::Busy { .. } | CallError::Unsendable(_) => {
-                RPCError::Unreachable(Unreachable::from_string(error))
-            }
+            CallError::Unreachable { .. }
+            | CallError::Refused { .. }
+            | CallError::Busy { .. }
+            | CallError::Unsendable(_) => RPCError::Unreachable(Unreachable::from_string(error)),
         }
     }
 }

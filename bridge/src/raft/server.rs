@@ -14,7 +14,7 @@ use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use gable_rules::{LogIndex, NodeId};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -35,6 +35,9 @@ const WORKING_MAX: usize = 128;
 /// A connection without a request for so long is closed; its peer opens a new one when it wants.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
 
+/// The same refusal is told again after so long.
+const REPEAT_REFUSAL: Duration = Duration::from_secs(10);
+
 /// Answers are gathered into one write up to this size.
 const WRITE_BYTES: usize = 256 << 10;
 
@@ -46,6 +49,7 @@ pub(super) struct Server {
     core: Core,
     unproven: Arc<Semaphore>,
     proven: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
     stop: watch::Receiver<bool>,
 }
 
@@ -56,6 +60,7 @@ impl Server {
             core,
             unproven: Arc::new(Semaphore::new(UNPROVEN_MAX)),
             proven: Arc::new(Semaphore::new(PROVEN_MAX_PER_PEER * peers)),
+            refusals: Arc::default(),
             stop,
         }
     }
@@ -85,7 +90,8 @@ impl Server {
             debug!(%address, "closed a connection: too many wait to prove themselves");
             return;
         };
-        let session = Session { core: self.core.clone(), proven: self.proven.clone() };
+        let session =
+            Session { core: self.core.clone(), proven: self.proven.clone(), refusals: self.refusals.clone() };
         let mut stop = self.stop.clone();
         socket::spawn(async move {
             tokio::select! {
@@ -101,6 +107,7 @@ impl Server {
 struct Session {
     core: Core,
     proven: Arc<Semaphore>,
+    refusals: Arc<Refusals>,
 }
 
 impl Session {
@@ -113,7 +120,7 @@ impl Session {
         drop(unproven);
         let (from, purpose) = match proved {
             Ok(proved) => proved,
-            Err(error) => return report(&error, address),
+            Err(error) => return self.refusals.report(&error, address),
         };
         let Ok(_proven) = self.proven.clone().try_acquire_owned() else {
             warn!(node = %from, %address, "closed a peer's connection: it has too many");
@@ -335,11 +342,22 @@ fn frames(reader: OwnedReadHalf) -> BoxStream<'static, Result<Frame, FrameError>
     }))
 }
 
-fn report(error: &HandshakeError, address: SocketAddr) {
-    match error {
-        HandshakeError::Frame(FrameError::Closed | FrameError::Io(_)) => {
+/// Tells of refused connections, the same one no more than once in a while.
+#[derive(Default)]
+struct Refusals(Mutex<Option<(Instant, String)>>);
+
+impl Refusals {
+    fn report(&self, error: &HandshakeError, address: SocketAddr) {
+        if let HandshakeError::Frame(FrameError::Closed | FrameError::Io(_)) = error {
             debug!(%address, reason = %error, "a connection ended before its handshake");
+            return;
         }
-        error => warn!(%address, reason = %error, "refused a connection to the peer listener"),
+        let reason = error.to_string();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = last.as_ref().is_none_or(|(at, text)| at.elapsed() > REPEAT_REFUSAL || *text != reason);
+        if is_news {
+            warn!(%address, reason, "refused a connection to the peer listener");
+            *last = Some((Instant::now(), reason));
+        }
     }
 }
