@@ -31,7 +31,7 @@ use recent::Echoes;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -142,6 +142,7 @@ fn start_tasks(
         MqttMode::Attach if mqtt.shared_broker => Broker::Shared,
         MqttMode::Attach => Broker::Own,
     };
+    let reset = Arc::new(Notify::new());
     let ingest = Ingest::new(
         replica.clone(),
         me,
@@ -149,6 +150,7 @@ fn start_tasks(
         mqtt.extra_topics.clone(),
         counters.clone(),
         echoes.clone(),
+        reset.clone(),
     );
     tasks.spawn(ingest.run(inbound));
     let packet_bytes_max = match broker {
@@ -159,7 +161,7 @@ fn start_tasks(
     let dispatch =
         Dispatch::new(replica.clone(), broker, in_flight_max, packet_bytes_max, counters.clone(), echoes);
     tasks.spawn(dispatch.run(outbound));
-    let link = Link { options, inbound: to_ingest, outbound: to_dispatch, counters: counters.clone() };
+    let link = Link { options, inbound: to_ingest, outbound: to_dispatch, reset, counters: counters.clone() };
     let (replica, is_shared) = (replica.clone(), mqtt.shared_broker);
     tasks.spawn(async move {
         link.run(|| async { is_shared && is_heard_by_another(&replica, me).await }).await;

@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
@@ -73,6 +73,10 @@ pub(super) struct Ingest {
     /// Present where all nodes share one broker.
     ownership: Option<Ownership>,
     nodes: Vec<(NodeId, Node)>,
+    /// Makes the link connect anew.
+    reset: Arc<Notify>,
+    /// Whether the broker kept this node's session over its absence.
+    is_resumed: bool,
     subscriptions: Subscriptions,
     /// The filters of entities and automations that the subscriptions were made from.
     home_filters: BTreeSet<String>,
@@ -91,6 +95,7 @@ impl Ingest {
         extra_topics: Vec<String>,
         counters: Counters,
         echoes: Arc<Mutex<Echoes>>,
+        reset: Arc<Notify>,
     ) -> Ingest {
         Ingest {
             replica,
@@ -102,6 +107,8 @@ impl Ingest {
             last: LastHeard::default(),
             ownership: shared_broker.then(|| Ownership::new(me)),
             nodes: Vec::new(),
+            reset,
+            is_resumed: false,
             subscriptions: Subscriptions::default(),
             home_filters: BTreeSet::new(),
             connection: None,
@@ -156,6 +163,7 @@ impl Ingest {
     fn take(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Up { connection, session_present } => {
+                self.is_resumed = session_present;
                 if !session_present {
                     self.ledger.session_lost();
                 }
@@ -272,7 +280,8 @@ impl Ingest {
 
     fn finish(&mut self, Proposed { what, result }: Proposed) -> Result<(), Ended> {
         match (what, result) {
-            (_, Err(ProposeError::Stopped)) => return Err(Ended),
+            // Only `try_propose` says that it is busy.
+            (_, Err(ProposeError::Stopped | ProposeError::Busy)) => return Err(Ended),
             (What::Link { up }, result) => {
                 self.link_telling = false;
                 self.link_told = result.is_ok().then_some(up);
@@ -282,7 +291,9 @@ impl Ingest {
                 self.refuse_open(token, &reason);
             }
             (What::Message(token), Ok(_)) => self.ledger.settle(token),
-            (What::Message(token), Err(error)) => self.refuse_open(token, &error.to_string()),
+            (What::Message(token), Err(error @ ProposeError::TooLarge { .. })) => {
+                self.refuse_open(token, &error.to_string());
+            }
         }
         Ok(())
     }
@@ -343,8 +354,8 @@ impl Ingest {
     fn expire(&mut self) {
         let expired = self.ownership.as_mut().map(|ownership| ownership.expire(Instant::now()));
         for token in expired.into_iter().flatten() {
-            warn!(token, "nobody proposed a message that was held for its owner");
-            self.pass_over(token);
+            // Perhaps it never heard the message; if it did, the state knows.
+            self.take_over(token);
         }
     }
 
@@ -381,7 +392,18 @@ impl Ingest {
     fn follow_nodes(&mut self) {
         let nodes: Vec<_> = self.replica.read(|state| state.nodes().collect());
         let Some(ownership) = self.ownership.as_mut().filter(|_| nodes != self.nodes) else { return };
+        let is_ready = |nodes: &[(NodeId, Node)], is_me: bool| {
+            nodes.iter().any(|(node, is)| (*node == self.me) == is_me && is.is_ready())
+        };
+        let has_joined = is_ready(&nodes, true) && !is_ready(&self.nodes, true);
+        let is_second = has_joined && is_ready(&nodes, false);
         self.nodes = nodes;
+        if is_second && self.is_resumed {
+            // Another node was there first, so it hears what the broker kept for both.
+            self.is_resumed = false;
+            self.reset.notify_one();
+            return;
+        }
         let replica = &self.replica;
         let mine = ownership.owners_changed(Instant::now(), |topic| replica.read(|state| state.owner(topic)));
         for token in mine {

@@ -13,9 +13,10 @@ use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, Outgoing, Packet,
     Publish, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
 };
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
@@ -73,7 +74,18 @@ pub(super) struct Link {
     pub(super) options: Options,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) outbound: mpsc::Sender<Outbound>,
+    /// Ends the present connection; the next one asks again whether to discard the session.
+    pub(super) reset: Arc<Notify>,
     pub(super) counters: Counters,
+}
+
+/// How a connection ended.
+enum End {
+    Lost(ConnectionError),
+    /// This node wanted it.
+    Reset,
+    /// Nobody listens any more.
+    Unheard,
 }
 
 /// How to reach the broker.
@@ -132,8 +144,11 @@ impl Link {
                 self.discard_session().await;
             }
             let started = Instant::now();
-            let error = self.live(&mut failures).await;
-            let Err(error) = error else { return };
+            let error = match self.live(&mut failures).await {
+                End::Lost(error) => error,
+                End::Reset => continue,
+                End::Unheard => return,
+            };
             if started.elapsed() >= GOOD_CONNECTION {
                 (pause, failures) = (PAUSE_MIN, 0);
             }
@@ -144,12 +159,13 @@ impl Link {
         }
     }
 
-    /// Lives through one connection, from CONNECT to its end. `Ok` means that nobody listens any more.
-    async fn live(&self, failures: &mut u32) -> Result<(), ConnectionError> {
+    /// Lives through one connection, from CONNECT to its end.
+    async fn live(&self, failures: &mut u32) -> End {
         let (client, mut event_loop) = self.event_loop(self.options.mqtt.clone());
-        let session_present = match event_loop.poll().await? {
-            rumqttc::Event::Incoming(Packet::ConnAck(ack)) => ack.session_present,
-            _ => false,
+        let session_present = match event_loop.poll().await {
+            Ok(rumqttc::Event::Incoming(Packet::ConnAck(ack))) => ack.session_present,
+            Ok(_) => false,
+            Err(error) => return End::Lost(error),
         };
         info!(broker = self.options.address, session_present, "connected to the MQTT broker");
         *failures = 0;
@@ -157,17 +173,24 @@ impl Link {
         let up = Inbound::Up { connection: connection.clone(), session_present };
         if self.inbound.send(up).await.is_err() || self.outbound.send(Outbound::Up(connection)).await.is_err()
         {
-            return Ok(());
+            return End::Unheard;
         }
-        let ended = self.pass_on(&mut event_loop).await;
+        let ended = tokio::select! {
+            ended = self.pass_on(&mut event_loop) => ended,
+            () = self.reset.notified() => End::Reset,
+        };
         let is_heard = self.inbound.send(Inbound::Down).await.is_ok()
             && self.outbound.send(Outbound::Down).await.is_ok();
-        if is_heard { ended } else { Ok(()) }
+        if is_heard { ended } else { End::Unheard }
     }
 
-    async fn pass_on(&self, event_loop: &mut EventLoop) -> Result<(), ConnectionError> {
+    async fn pass_on(&self, event_loop: &mut EventLoop) -> End {
         loop {
-            let is_heard = match event_loop.poll().await? {
+            let event = match event_loop.poll().await {
+                Ok(event) => event,
+                Err(error) => return End::Lost(error),
+            };
+            let is_heard = match event {
                 rumqttc::Event::Incoming(Packet::Publish(publish)) => self.hear(publish).await,
                 rumqttc::Event::Incoming(Packet::SubAck(ack)) => {
                     self.inbound.send(Inbound::Subscribed(ack.return_codes)).await.is_ok()
@@ -181,7 +204,7 @@ impl Link {
                 _ => true,
             };
             if !is_heard {
-                return Ok(());
+                return End::Unheard;
             }
         }
     }

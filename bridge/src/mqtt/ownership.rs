@@ -11,23 +11,23 @@
 
 use super::fingerprint::Fingerprint;
 use gable_rules::NodeId;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a message is held. A live owner has its own copy, and the broker redelivers that to
-/// the owner if it dies, so a message that is given up here is late at worst.
-const HOLD_MAX: Duration = Duration::from_secs(60);
+/// How long a message is held. An owner that is well takes far less; one that has died is missed
+/// sooner. What is left is an owner that never heard the message.
+const HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// How long an applied message is remembered: our copy left the same broker at the same time. Longer
 /// than that it would rather settle the next message of equal content, which is an event of its own.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 
-/// How many messages are held or remembered. When one more comes the oldest is given up, for the
-/// reason that stands at [`HOLD_MAX`].
+/// How many messages are held or remembered. When one more comes the oldest held one is taken over,
+/// and the oldest remembered one forgotten.
 const COUNT_MAX: usize = 4096;
 
-/// For so long after the set of owners changed, messages are proposed as takeovers: the former
+/// For so long after a topic changed its owner, its messages are proposed as takeovers: the former
 /// owner may have proposed the same message just before it learned of the change.
 const CHANGE_GRACE: Duration = Duration::from_secs(1);
 
@@ -50,6 +50,8 @@ pub(super) struct Ownership {
     held: VecDeque<Held>,
     ahead: VecDeque<(Fingerprint, Instant)>,
     changed_at: Option<Instant>,
+    /// The topics that this node owned before the last change, as far as it heard messages on them.
+    mine: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,13 @@ struct Held {
 
 impl Ownership {
     pub(super) fn new(me: NodeId) -> Ownership {
-        Ownership { me, held: VecDeque::new(), ahead: VecDeque::new(), changed_at: None }
+        Ownership {
+            me,
+            held: VecDeque::new(),
+            ahead: VecDeque::new(),
+            changed_at: None,
+            mine: HashSet::new(),
+        }
     }
 
     /// Takes a message from the broker; `token` names it in later answers.
@@ -81,8 +89,14 @@ impl Ownership {
             return Verdict::Settled;
         }
         if owner == Some(self.me) {
-            let takeover = self.changed_at.is_some_and(|changed_at| now - changed_at < CHANGE_GRACE);
-            return Verdict::Propose { takeover };
+            let is_grace = self.changed_at.is_some_and(|changed_at| now - changed_at < CHANGE_GRACE);
+            if is_grace {
+                return Verdict::Propose { takeover: !self.mine.contains(topic) };
+            }
+            if self.mine.len() < COUNT_MAX && !self.mine.contains(topic) {
+                self.mine.insert(topic.to_owned());
+            }
+            return Verdict::Propose { takeover: false };
         }
         self.held.push_back(Held { token, topic: topic.to_owned(), fingerprint, since: now });
         Verdict::Hold
@@ -111,13 +125,15 @@ impl Ownership {
     ) -> Vec<u64> {
         self.changed_at = Some(now);
         let me = self.me;
+        self.mine.retain(|topic| owner(topic) == Some(me));
         let (mine, others) = self.held.drain(..).partition(|held| owner(&held.topic) == Some(me));
         self.held = others;
         let mine: VecDeque<Held> = mine;
         mine.into_iter().map(|held| held.token).collect()
     }
 
-    /// Gives up what is too old or too much, and returns what was held of it.
+    /// Ends the wait for what is too old or too much, and returns what was held of it: it is to be
+    /// taken over.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
         self.expire_ahead(now);
         let is_old = |held: &Held| now - held.since > HOLD_MAX;
@@ -229,8 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_one_claims_is_given_up_at_last() {
-        check("heard 1 on 2\nwait 60\nwait 1\napplied on", &["Hold", "[]", "[1]", "None"]);
+    fn a_topic_that_was_this_nodes_before_the_change_is_not_taken_over() {
+        check(
+            "heard 1 on 1\nowner 1\nheard 2 on 1",
+            &["Propose { takeover: false }", "[]", "Propose { takeover: false }"],
+        );
+        check(
+            "heard 1 on 1\nowner 2\nowner 1\nheard 2 on 1",
+            &["Propose { takeover: false }", "[]", "[]", "Propose { takeover: true }"],
+        );
+    }
+
+    #[test]
+    fn what_no_one_claims_is_taken_over_at_last() {
+        check("heard 1 on 2\nwait 10\nwait 1\napplied on", &["Hold", "[]", "[1]", "None"]);
         let mut ownership = Ownership::new(ME);
         let now = Instant::now();
         for token in 0..=COUNT_MAX as u64 {

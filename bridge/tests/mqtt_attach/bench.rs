@@ -9,7 +9,6 @@ use gable_broker_config::{MqttMode, Secret, Settings};
 use gable_rules::{InputKind, Message, NodeId, SourceFile};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
@@ -60,14 +59,24 @@ impl Bench {
         let key = ClusterKey::new(KEY).unwrap();
         let settings = ReplicaSettings::new(NodeId(node), "test", key, listen, self.members.clone());
         let identity = Identity { cluster: "test".to_owned(), node: NodeId(node) };
-        let store = Store::open(folder, store::Options::new(identity.clone())).unwrap();
-        let history = open_history(folder, identity);
+        let store = opened(|| Store::open(folder, store::Options::new(identity.clone()))).await;
+        let history = opened(|| History::open(folder, history::Options::new(identity.clone()))).await;
         Replica::start(settings, store, history).await.unwrap()
     }
 }
 
-fn open_history(folder: &Path, identity: Identity) -> History {
-    History::open(folder, history::Options::new(identity)).unwrap()
+/// Opens a database; a node that was just stopped may take a moment to close it.
+async fn opened<T>(open: impl Fn() -> Result<T, store::Error>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Ok(database) => return database,
+            Err(store::Error::InUse { .. }) if Instant::now() < deadline => {
+                sleep(Duration::from_millis(5)).await
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Starts a single node's log with the home in force.

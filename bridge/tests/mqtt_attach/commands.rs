@@ -105,3 +105,17 @@ async fn each_node_publishes_to_its_own_broker_and_the_echo_counts_once() {
     }
     assert_eq!(replicas[0].node(), NodeId(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_would_end_the_connection_is_not_published() {
+    let (_bench, replica) = single().await;
+    let mut settings = embedded();
+    settings.mqtt.embedded.max_payload_bytes = 1_000;
+    let mqtt = edge(&settings, &replica).await;
+    promise(&replica, &"x".repeat(1_000)).await;
+    promise(&replica, "small").await;
+    until("the small one to be published", || mqtt.status().published == 1).await;
+    assert_eq!(mqtt.status().unpublishable, 1);
+    assert!(mqtt.status().link_up);
+    replica.halt().await;
+}

@@ -77,3 +77,33 @@ async fn each_message_is_proposed_once_and_a_survivor_takes_over() {
         replica.halt().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_while_all_nodes_are_away_is_taken_once() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let bench = Bench::new(2);
+    let mut device = Device::connect(broker.port(), "device").await;
+    let mut count = 0;
+    for round in 0..2 {
+        let replicas = [bench.replica(1).await, bench.replica(2).await];
+        if round == 0 {
+            configure(&replicas[0]).await;
+        }
+        let mut edges = Vec::new();
+        for (node, replica) in (1..).zip(&replicas) {
+            edges.push(Mqtt::start(&shared(node, &broker), replica.clone()).await.unwrap());
+        }
+        until_ready(&replicas[0], 2).await;
+        publish(&mut device, count..count + 20).await;
+        count += 20;
+        until_once(&replicas[0], count as usize).await;
+        // It is of no importance whether all of them are acknowledged.
+        drop(edges);
+        for replica in replicas {
+            replica.halt().await;
+        }
+        // The broker keeps these for both nodes.
+        publish(&mut device, count..count + 20).await;
+        count += 20;
+    }
+}
