@@ -45,11 +45,11 @@ impl Error {
     pub(crate) fn hint(&self) -> String {
         match self {
             Error::Url { .. } => {
-                "give the address that `gable run` printed, e.g. --url http://127.0.0.1:8421".into()
+                "give the address that `gable run` printed, e.g. --url http://127.0.0.1:7180".into()
             }
             Error::Unreachable { address, .. } | Error::TimedOut { address, .. } => {
                 format!(
-                    "check that a node listens on {address} (its log line `http listens` names the address)"
+                    "check that a node listens on {address} (its log line `the node listens` names the address)"
                 )
             }
             Error::Refused { status: StatusCode::UNAUTHORIZED, .. } => {

@@ -55,7 +55,9 @@ fn broker(text: &str) -> Result<String, String> {
 
 fn kind_and_name(text: &str) -> Result<(Kind, String), String> {
     let (kind, name) = text.split_once(':').ok_or("expected KIND:NAME, for example motion:hall_motion")?;
-    let kind = <Kind as clap::ValueEnum>::from_str(kind, true)?;
+    let kind = <Kind as clap::ValueEnum>::from_str(kind, true).map_err(|_| {
+        format!("`{kind}` is none of motion, door, temperature, presence, bulb, outlet, closer, lock")
+    })?;
     // It becomes the object id of an entity.
     let is_name =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
