@@ -1,7 +1,7 @@
 //! Entities as the home's files declare them, found by id and by topic.
 
 mod availability;
-mod common;
+mod declared;
 mod payload;
 mod sections;
 mod slug;
@@ -10,7 +10,7 @@ use crate::platform::{Call, Domain, Platform, Role, Update};
 use crate::topic::Index;
 use crate::yaml::{Node, Problem};
 use crate::{Data, EncodeError, Encoded, EntityId, Event, Millis, TemplateError, Value, yaml::did_you_mean};
-use common::Common;
+use declared::Declared;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use payload::Payload;
@@ -20,7 +20,7 @@ pub use slug::slugify;
 #[derive(Clone, Debug)]
 pub struct Entity {
     id: EntityId,
-    common: Common,
+    declared: Declared,
     platform: Platform,
 }
 
@@ -69,22 +69,22 @@ impl Entity {
 
     /// How people call it: the device's name and its own.
     pub fn name(&self) -> &str {
-        &self.common.friendly_name
+        &self.declared.friendly_name
     }
 
     /// The id that its maker gave it, which survives renaming.
     pub fn unique_id(&self) -> Option<&str> {
-        self.common.unique_id.as_deref()
+        self.declared.unique_id.as_deref()
     }
 
     /// The device it belongs to, as declared.
     pub fn device(&self) -> Option<&Data> {
-        self.common.device.as_ref()
+        self.declared.device.as_ref()
     }
 
     /// The attributes that the declaration alone gives: `friendly_name`, `device_class`, ...
     pub fn static_attributes(&self) -> BTreeMap<String, Data> {
-        let mut attributes = self.common.attributes.clone();
+        let mut attributes = self.declared.attributes.clone();
         self.platform.add_attributes(&mut attributes);
         attributes
     }
@@ -93,7 +93,7 @@ impl Entity {
     /// [`Report::Available`](crate::Report::Available)'s `source`). Without such topics it is; before they said enough it
     /// is not.
     pub fn is_available(&self, heard: &BTreeMap<u16, bool>) -> bool {
-        self.common.availability.is_met(heard)
+        self.declared.availability.is_met(heard)
     }
 
     /// How long after `on` a binary sensor turns `off` by itself.
@@ -103,12 +103,12 @@ impl Entity {
 
     /// How long after its last report the entity becomes unavailable.
     pub fn expire_after(&self) -> Option<Millis> {
-        self.common.expire_after
+        self.declared.expire_after
     }
 
     /// Whether an equal report counts as a change (`force_update`).
     pub fn force_update(&self) -> bool {
-        self.common.force_update
+        self.declared.force_update
     }
 
     /// The services that the entity's kind knows, without the domain.
@@ -137,10 +137,10 @@ impl Entity {
     }
 
     fn sources(&self) -> impl Iterator<Item = (&str, Role)> {
-        self.common
+        self.declared
             .availability
             .sources()
-            .chain(self.common.attributes_source())
+            .chain(self.declared.attributes_source())
             .chain(self.platform.sources())
     }
 
@@ -154,12 +154,12 @@ impl Entity {
     ) -> Result<(), Fault> {
         match role {
             Role::Availability(n) => {
-                if let Some(online) = self.common.availability.decode(n, payload)? {
-                    update.available.push((self.common.availability.source(n), online));
+                if let Some(online) = self.declared.availability.decode(n, payload)? {
+                    update.available.push((self.declared.availability.source(n), online));
                 }
                 Ok(())
             }
-            Role::Attributes => self.common.decode_attributes(payload, update),
+            Role::Attributes => self.declared.decode_attributes(payload, update),
             role => self.platform.decode(role, payload, current, update),
         }
     }

@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Mosquitto's limit; it also bounds the depth of [`Index`].
+const LEVELS_MAX: usize = 200;
+
 /// Why a text is not a topic or a filter, in words that follow it: "`a//#b` is not ...".
 pub fn check_filter(filter: &str) -> Result<(), &'static str> {
     check_length(filter)?;
@@ -31,6 +34,7 @@ fn check_length(text: &str) -> Result<(), &'static str> {
     match () {
         () if text.is_empty() => Err("it is empty"),
         () if text.len() > 65_535 => Err("it is longer than 65535 bytes"),
+        () if text.split('/').count() > LEVELS_MAX => Err("it has more than 200 levels"),
         () if text.contains('\0') => Err("it holds a zero character"),
         () => Ok(()),
     }

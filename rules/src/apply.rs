@@ -4,7 +4,8 @@ use crate::home::Home;
 use crate::nodes::Node;
 use crate::seen::Taken;
 use crate::work::{Happening, Work};
-use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes, topic};
+use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes};
+use gable_devices::topic;
 use std::sync::Arc;
 
 impl State {

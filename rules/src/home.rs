@@ -94,7 +94,7 @@ impl Home {
         let filters = home.entities.topic_filters().map(str::to_owned);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
         let filters = filters.chain(triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)));
-        home.topic_filters = crate::topic::minimal(filters.collect());
+        home.topic_filters = gable_devices::topic::minimal(filters.collect());
         let place = |problem: &Problem| {
             let location = problem.what.location.clone();
             location

@@ -30,7 +30,6 @@ mod state;
 mod takeover;
 mod text;
 mod timer;
-mod topic;
 mod trigger;
 mod values;
 mod view;

@@ -113,7 +113,11 @@ fn the_core_is_pure() {
         "RandomState",
         "unsafe",
     ];
-    check(&["devices/src", "rules/src"], |_, text| lines_with(text, &banned));
+    check(&["devices/src", "rules/src"], |name, text| {
+        // Tests may read files and print; what they test may not.
+        let is_test = name.components().any(|part| part.as_os_str() == "tests") || name.ends_with("tests.rs");
+        if is_test { Vec::new() } else { lines_with(text, &banned) }
+    });
     for core in ["devices", "rules"] {
         let manifest =
             fs::read_to_string(root().join(core).join("Cargo.toml")).expect("each crate has a manifest");
@@ -147,7 +151,7 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn only_one_place_applies() {
-    check(&["bridge/src"], |name, text| match name.ends_with("raft/state_machine.rs") {
+    check(&["bridge/src"], |name, text| match name.ends_with("raft/home.rs") {
         true => Vec::new(),
         false => lines_with(text, &["state.apply("]),
     });

@@ -1,6 +1,6 @@
 //! The three spellings of an `mqtt:` section, and the entities in it.
 
-use super::{Common, Domain, Entity, Platform};
+use super::{Declared, Domain, Entity, Platform};
 use crate::EntityId;
 use crate::yaml::{Fields, Key, Node, Problem, join};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,28 +94,28 @@ impl Reading {
     }
 
     fn declaration(&mut self, domain: Domain, mut fields: Fields<'_>) {
-        let common = Common::read(domain, &mut fields);
+        let declared = Declared::read(domain, &mut fields);
         let platform = Platform::read(domain, &mut fields);
-        if let Some(unique_id) = common.as_ref().and_then(|common| common.unique_id.clone())
+        if let Some(unique_id) = declared.as_ref().and_then(|declared| declared.unique_id.clone())
             && self.unique_ids.contains(&(domain, unique_id.clone()))
         {
             fields.fail(format!("the unique_id `{unique_id}` is taken by another {}", domain.name()));
         }
         let path = fields.path().to_owned();
         let problems = fields.finish();
-        if let (Some(common), Some(platform)) = (common, platform)
+        if let (Some(declared), Some(platform)) = (declared, platform)
             && problems.is_empty()
         {
-            if let Some(unique_id) = &common.unique_id {
+            if let Some(unique_id) = &declared.unique_id {
                 self.unique_ids.insert((domain, unique_id.clone()));
             }
-            match self.free_id(&common.wanted_id) {
+            match self.free_id(&declared.wanted_id) {
                 Some(id) => {
-                    self.entities.insert(id.clone(), Entity { id, common, platform });
+                    self.entities.insert(id.clone(), Entity { id, declared, platform });
                 }
                 None => self
                     .problems
-                    .push(Problem::new(path, format!("no id like `{}` is free", common.wanted_id))),
+                    .push(Problem::new(path, format!("no id like `{}` is free", declared.wanted_id))),
             }
         }
         self.problems.extend(problems);

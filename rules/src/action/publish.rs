@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::reader::Reader;
 use crate::text::Text;
-use crate::topic;
+use gable_devices::topic;
 use gable_devices::yaml::{Fields, float_text};
 use gable_devices::{Context, Publish, QoS};
 

@@ -1,8 +1,8 @@
 //! From a topic or an entity to the triggers that have to see it, without asking every automation.
 
 use crate::automation::Automation;
-use crate::topic::Index;
 use gable_devices::EntityId;
+use gable_devices::topic::Index;
 use std::collections::BTreeMap;
 
 /// A trigger by its place: file order, then the order inside the automation. Triggers are always

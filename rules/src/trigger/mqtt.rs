@@ -1,9 +1,10 @@
 //! `trigger: mqtt`: fires on every matching message, also on repeats and on retained ones.
 
 use super::Trigger;
+use crate::Message;
 use crate::reader::Reader;
 use crate::text::Text;
-use crate::{Message, topic};
+use gable_devices::topic;
 use gable_devices::yaml::Fields;
 use gable_devices::{Context, Data, QoS, Template};
 

@@ -91,7 +91,11 @@ impl Trial {
         wait::until("every acknowledged event in the history", Duration::from_secs(60), || {
             let committed = ids_in(&cluster.nodes[0].history()?);
             let missing: Vec<_> = acknowledged.iter().filter(|id| !committed.contains_key(id)).collect();
-            missing.is_empty().then_some(()).ok_or_else(|| format!("{} missing: {missing:?}", missing.len()))
+            let logs: String = cluster.nodes.iter().map(Node::log_end).collect();
+            missing
+                .is_empty()
+                .then_some(())
+                .ok_or_else(|| format!("{} missing: {missing:?}\n{logs}", missing.len()))
         });
         let committed = ids_in(&cluster.equal_history());
         let doubled: Vec<_> = committed.iter().filter(|(_, count)| **count > 1).collect();

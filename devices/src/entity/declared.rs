@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// What a declaration says apart from its platform's own keys.
 #[derive(Clone, Debug)]
-pub(super) struct Common {
+pub(super) struct Declared {
     /// The id wished for; another entity may have it already.
     pub(super) wanted_id: EntityId,
     pub(super) unique_id: Option<String>,
@@ -36,8 +36,8 @@ const OWN_ATTRIBUTES: [&str; 10] = [
     "unit_of_measurement",
 ];
 
-impl Common {
-    pub(super) fn read(domain: Domain, fields: &mut Fields<'_>) -> Option<Common> {
+impl Declared {
+    pub(super) fn read(domain: Domain, fields: &mut Fields<'_>) -> Option<Declared> {
         fields.accept(&["enabled_by_default", "entity_category", "origin", "platform", "qos", "group"]);
         if let Some(encoding) = fields.text("encoding").filter(|encoding| !is_utf8(encoding)) {
             fields.fail(format!("the encoding `{encoding}` is not supported, only utf-8 is"));
@@ -51,7 +51,7 @@ impl Common {
             Source { template, ..source }
         });
         fields.accept(&["json_attributes_template"]);
-        Some(Common {
+        Some(Declared {
             wanted_id: read_id(domain, fields, &friendly_name)?,
             unique_id: fields.text("unique_id"),
             friendly_name,
