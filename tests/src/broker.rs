@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A Mosquitto process of our own with persistence in a temporary folder.
+/// A Mosquitto process of our own. It keeps sessions in memory: the tests kill nodes, not brokers.
 pub struct Mosquitto {
     child: Child,
     pub address: SocketAddr,
@@ -49,11 +49,9 @@ impl Mosquitto {
 fn spawn(folder: &TempDir, address: SocketAddr) -> Child {
     let file = folder.path().join("mosquitto.conf");
     let text = format!(
-        "listener {} {}\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
-         autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\nuser root\n",
+        "listener {} {}\nallow_anonymous true\nmax_queued_messages 0\nuser root\n",
         address.port(),
         address.ip(),
-        folder.path().display()
     );
     fs::write(&file, text).expect("the temporary folder can be written");
     let program = find("mosquitto").expect("the caller asked whether Mosquitto is installed");

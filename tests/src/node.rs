@@ -129,10 +129,19 @@ impl Node {
 
     /// Every committed message that the node's history holds, oldest first.
     pub fn history(&self) -> Result<Vec<Json>, String> {
+        self.rows("messages")
+    }
+
+    /// Everything that the node's history holds, effects too, oldest first.
+    pub fn full_history(&self) -> Result<Vec<Json>, String> {
+        self.rows("all")
+    }
+
+    fn rows(&self, kind: &str) -> Result<Vec<Json>, String> {
         let mut events = Vec::new();
         let mut after = String::from("0");
         loop {
-            let page = self.get(&format!("/api/history?after={after}&limit=1000"))?;
+            let page = self.get(&format!("/api/history?kind={kind}&after={after}&limit=1000"))?;
             let found = page["events"].as_array().ok_or_else(|| format!("no events in {page}"))?;
             if found.is_empty() {
                 return Ok(events);

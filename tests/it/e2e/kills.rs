@@ -171,27 +171,35 @@ fn killing_each_node_in_turn_loses_nothing() {
         rejoin(&mut trial.cluster.nodes[follower]);
     }
 
-    for timer in ["timer/for", "timer/delay"] {
-        let fired = timers_fired(&trial.cluster.nodes[survivor]);
-        assert_eq!(fired, 2, "each of the two timers fires once ({timer})");
-    }
+    check_timers(&trial.cluster.nodes[survivor]);
     trial.finish();
 }
 
-/// How many timers of the automations fired, by the history's effects.
-fn timers_fired(node: &Node) -> usize {
-    let mut fired = 0;
-    let mut after = "0".to_owned();
-    loop {
-        let page =
-            node.get(&format!("/api/history?kind=all&after={after}&limit=1000")).expect("history answers");
-        let rows = page["events"].as_array().cloned().unwrap_or_default();
-        if rows.is_empty() {
-            return fired;
-        }
-        fired += rows.iter().filter(|row| row.to_string().contains("timer_fired")).count();
-        after = page["next"].as_str().map_or_else(|| page["next"].to_string(), str::to_owned);
+/// The automations' two timers fired once each, and not before their deadlines.
+#[track_caller]
+fn check_timers(node: &Node) {
+    let history = node.full_history().expect("history answers");
+    let of_effect =
+        |name: &str| -> Vec<Json> { history.iter().filter(|row| row["effect"] == name).cloned().collect() };
+    let mut set = of_effect("timer_set");
+    set.retain(|row| row["reason"] == "trigger_for" || row["reason"] == "run_delay");
+    assert_eq!(set.len(), 2, "{set:#?}");
+    for timer in set {
+        let mut fired = of_effect("timer_fired");
+        fired.retain(|row| row["timer_id"] == timer["timer_id"]);
+        assert_eq!(fired.len(), 1, "{timer} fires once: {fired:#?}");
+        assert!(
+            fired[0]["at_ms"].as_i64() >= timer["deadline_ms"].as_i64(),
+            "{timer} came early: {fired:#?}"
+        );
     }
+    let expired = of_effect("command_expired");
+    assert!(
+        expired.is_empty(),
+        "no command may be given up: {} were, the first {}",
+        expired.len(),
+        expired[0]
+    );
 }
 
 #[test]
