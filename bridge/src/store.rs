@@ -48,7 +48,7 @@ const QUEUE_BYTES: u32 = 32 << 20;
 const TAIL_BYTES: usize = 8 << 20;
 /// A node that forgot what it promised could let two leaders be elected, so it must not go on under
 /// its id.
-const ADVICE: &str = "remove the data folder and let the node join again as a new one";
+const ADVICE: &str = "move the data folder away and start again: the other nodes refill this one";
 
 /// Whose data a folder holds. It is written once, when the folder is first used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -338,8 +338,8 @@ mod tests {
         // Zeroes every page but the first, which holds redb's header.
         image[4096..].fill(0);
         std::fs::write(&path, &image).unwrap();
-        check_error(folder.path(), options(1), &["raft.redb is damaged", "join again as a new one"]);
-        check_error(folder.path(), options(1), &["raft.redb is damaged", "join again as a new one"]);
+        check_error(folder.path(), options(1), &["raft.redb is damaged", "the other nodes refill this one"]);
+        check_error(folder.path(), options(1), &["raft.redb is damaged", "the other nodes refill this one"]);
         assert!(folder.path().join("raft.redb.damaged").exists());
     }
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// What is said by libraries only if it is wanted: they tell each election and each packet.
-const QUIET: &str = "openraft=warn,rumqttc=warn,rumqttd=off,hyper=warn";
+const QUIET: &str = "openraft=error,rumqttc=warn,rumqttd=off,hyper=warn";
 
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
