@@ -8,8 +8,8 @@ pub mod mqtt;
 pub mod node;
 pub mod raft;
 pub mod simulate;
-pub mod telemetry;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod store;
+pub mod telemetry;
 mod timers;

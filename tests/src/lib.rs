@@ -35,6 +35,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// Says whether the tests that need a peer can run: in CI a missing peer is a failure, elsewhere
 /// it is a skip that is printed.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "a skip has to be seen")]
 pub fn has_peer(program: &str) -> bool {
     let installed = is_installed(program);
     let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");

@@ -68,8 +68,14 @@ fn connect(broker: SocketAddr, client_id: &str) -> (Client, Connection) {
 /// Everything that was heard on a filter at several brokers, with the time of its first arrival.
 #[derive(Clone, Default)]
 pub struct Heard {
-    messages: Arc<Mutex<BTreeMap<(String, String), (Instant, u32)>>>,
+    messages: Arc<Mutex<BTreeMap<Message, Arrivals>>>,
 }
+
+/// Topic and payload.
+type Message = (String, String);
+
+/// When a message came first, and how often it came.
+type Arrivals = (Instant, u32);
 
 impl Heard {
     /// Subscribes at each broker; the threads end with the test.

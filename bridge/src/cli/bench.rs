@@ -119,8 +119,8 @@ impl Bench {
         let folder = args.dir.clone().unwrap_or_else(std::env::temp_dir);
         let home = tempfile::Builder::new().prefix("gable-bench-").tempdir_in(&folder);
         let home = home.with_context(|| format!("cannot make a folder in {}", folder.display()));
-        let home = home
-            .map_err(|error| Failure::new(Exit::Start, error, "choose a folder that exists with --dir"))?;
+        let home =
+            home.map_err(|error| Failure::new(Exit::Start, error, "choose a folder that exists with --dir"))?;
         let is_quick = args.quick;
         let probe = Duration::from_secs(if is_quick { 1 } else { 3 });
         progress("measures the disk".to_owned());
@@ -148,7 +148,8 @@ impl Bench {
     /// Makes a folder below the one of this run.
     fn folder(&self, name: &str) -> Result<PathBuf, Failure> {
         let folder = self.home.path().join(name);
-        make(&folder).map_err(|error| Failure::new(Exit::Start, error, "choose another folder with --dir"))?;
+        make(&folder)
+            .map_err(|error| Failure::new(Exit::Start, error, "choose another folder with --dir"))?;
         Ok(folder)
     }
 }
@@ -166,8 +167,7 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 /// Runs a part whose nodes are processes of their own.
 fn on_runtime<T>(part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = runtime.context("cannot start threads")?.block_on(part);
-    result
+    runtime.context("cannot start threads")?.block_on(part)
 }
 
 /// Tells what is going on, beside the results.

@@ -209,13 +209,11 @@ fn killing_all_nodes_at_once_loses_nothing() {
     }
     let mut trial = Trial::start(Brokers::MosquittoEach);
     let node = &trial.cluster.nodes[0];
-    let committed: Vec<u64> = (0..50)
-        .map(|n| {
-            let payload = format!("{{\"n\":{n}}}");
-            node.publish("load/api", &payload).expect("the API answers after commit");
-            n
-        })
-        .collect();
+    let committed: Vec<u64> = (0..50).collect();
+    for n in &committed {
+        let payload = format!("{{\"n\":{n}}}");
+        node.publish("load/api", &payload).expect("the API answers after commit");
+    }
     for node in &mut trial.cluster.nodes {
         node.kill();
     }

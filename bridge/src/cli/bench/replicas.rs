@@ -116,7 +116,7 @@ fn start_one(settings: ReplicaSettings, folder: &Path) -> Result<(Runtime, Repli
 
 /// An event of one sensor: its motion begins or ends, so that its automation fires each time.
 pub(super) fn event(sensor: usize, count: u64) -> InputKind {
-    let occupancy = count % 2 == 0;
+    let occupancy = count.is_multiple_of(2);
     let payload =
         format!(r#"{{"battery":97,"illuminance":12,"linkquality":{},"occupancy":{occupancy}}}"#, count % 255);
     InputKind::Message(Message {

@@ -178,7 +178,7 @@ fn with_spaces(digits: &str) -> String {
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {
         let rest = digits.len() - at;
-        if at > 0 && rest % 3 == 0 && digits.len() > 4 {
+        if at > 0 && rest.is_multiple_of(3) && digits.len() > 4 {
             shown.push(' ');
         }
         shown.push(digit);
