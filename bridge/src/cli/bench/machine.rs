@@ -4,12 +4,15 @@ use super::samples::Samples;
 use crate::cli::failure::{Exit, Failure};
 use serde_json::{Value, json};
 use std::fs::{File, read_to_string};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// About an event's size in the log.
 const RECORD: [u8; 200] = [0x5a; 200];
+/// The file's size. It is filled beforehand, as logs do it: a file that grows makes the file system
+/// write its own journal each time.
+const FILE_BYTES: usize = 4 << 20;
 const RECORDS_MAX: usize = 100_000;
 
 /// What was measured where.
@@ -26,7 +29,7 @@ pub(super) struct Machine {
     pub(super) disk: Disk,
 }
 
-/// An event appended to a plain file and made durable by itself, one after the other.
+/// Events written to a plain file of fixed size, each made durable by itself.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) fsync: Samples,
@@ -60,7 +63,7 @@ impl Machine {
         let Machine { cpu, cores, memory_mb, kernel, filesystem, load, build, disk } = self;
         let mut shown = format!(
             "{cpu}, {cores} cores, {memory_mb} MB, Linux {kernel}, {filesystem}\n\
-             fdatasync p50 {:.2} ms, p99 {:.2} ms, {:.0} appended and synced a second; load average {load}\n",
+             fdatasync p50 {:.2} ms, p99 {:.2} ms, {:.0} writes synced a second; load average {load}\n",
             disk.fsync.percentile(50).unwrap_or(0.0),
             disk.fsync.percentile(99).unwrap_or(0.0),
             disk.per_second,
@@ -84,19 +87,23 @@ impl Machine {
             "version": env!("CARGO_PKG_VERSION"),
             "fsync_p50_ms": disk.fsync.percentile(50),
             "fsync_p99_ms": disk.fsync.percentile(99),
-            "synced_appends_per_s": disk.per_second,
+            "synced_writes_per_s": disk.per_second,
         })
     }
 }
 
 impl Disk {
     fn measure(folder: &Path, span: Duration) -> io::Result<Disk> {
-        let path = folder.join("append.probe");
+        let path = folder.join("write.probe");
         let mut file = File::create(&path)?;
+        file.write_all(&vec![0; FILE_BYTES])?;
+        file.sync_all()?;
         let begun = Instant::now();
         let mut took = Vec::new();
         while begun.elapsed() < span && took.len() < RECORDS_MAX {
             let one = Instant::now();
+            let place = took.len() % (FILE_BYTES / RECORD.len());
+            file.seek(SeekFrom::Start((place * RECORD.len()) as u64))?;
             file.write_all(&RECORD)?;
             file.sync_data()?;
             took.push(one.elapsed());

@@ -213,7 +213,7 @@ mod tests {
                 Cell::spread(spread),
                 Cell::goal(Wanted::AtLeast(20_000.0), Some(41_250.0)),
             ],
-            "64  41 250 (39 000-42 000)  >= 20 000 met",
+            "64    41 250 (39 000-42 000)  >= 20 000 met",
             json!({
                 "what": "64",
                 "value": { "median": 41_250.0, "min": 39_000.0, "max": 42_000.0, "repeats": 3 },
@@ -222,12 +222,12 @@ mod tests {
         );
         check(
             vec![Cell::text("gap"), Cell::number(Some(0.735)), Cell::goal(Wanted::AtMost(0.6), Some(0.735))],
-            "gap   0.73  <= 0.6 missed",
+            "gap    0.73  <= 0.6 missed",
             json!({ "what": "gap", "value": 0.735, "goal": { "at_most": 0.6, "met": false } }),
         );
         check(
             vec![Cell::text("rss"), Cell::number(None), Cell::Empty],
-            "rss      -     -",
+            "rss       -     -",
             json!({ "what": "rss", "value": null, "goal": null }),
         );
     }
