@@ -165,6 +165,11 @@ impl Context {
         &self.variables
     }
 
+    /// Gives the variables back.
+    pub fn into_variables(self) -> BTreeMap<String, Data> {
+        self.variables
+    }
+
     /// Adds or replaces a variable.
     pub fn set(&mut self, name: impl Into<String>, data: Data) {
         self.variables.insert(name.into(), data);

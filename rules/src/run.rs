@@ -193,7 +193,7 @@ impl Work<'_> {
     }
 
     fn new_run(&mut self, automation: &Automation, context: Context) -> Run {
-        let variables = context.variables().clone();
+        let variables = context.into_variables();
         let description = variables.get("trigger").and_then(|trigger| trigger.get("description"));
         let trigger = description.and_then(Data::as_text).unwrap_or_default().to_owned();
         Run {
@@ -242,7 +242,19 @@ impl Work<'_> {
 
     /// Does actions until the run ends (how), or waits (none).
     fn do_actions(&mut self, automation: &Automation, run: &mut Run) -> Option<Ended> {
-        let context = Context::from(run.variables.clone());
+        // The variables hold whole states: they are lent to the actions, not copied.
+        let context = Context::from(std::mem::take(&mut run.variables));
+        let how = self.do_actions_with(&context, automation, run);
+        run.variables = context.into_variables();
+        how
+    }
+
+    fn do_actions_with(
+        &mut self,
+        context: &Context,
+        automation: &Automation,
+        run: &mut Run,
+    ) -> Option<Ended> {
         loop {
             let Some(action) = run.cursor.settle(&automation.actions) else { return Some(Ended::Finished) };
             if let Err(text) = self.take_action() {
@@ -256,7 +268,7 @@ impl Work<'_> {
                 return Some(Ended::Failed(text));
             }
             let step =
-                if action.is_enabled { self.do_action(action, run.run_id, &context) } else { Ok(Step::Next) };
+                if action.is_enabled { self.do_action(action, run.run_id, context) } else { Ok(Step::Next) };
             match step {
                 Ok(Step::Next) => run.cursor.advance(),
                 Ok(Step::Enter(branch)) => run.cursor.enter(branch),
