@@ -4,6 +4,7 @@ use crate::store::{Error, tables};
 use gable_devices::Timestamp;
 use gable_rules::{Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -109,11 +110,11 @@ pub enum Kind {
 
 /// What is kept of a row beside its key.
 #[derive(Serialize, Deserialize)]
-struct Body {
+struct Body<'r> {
     at: Timestamp,
     heard: Hlc,
     node: NodeId,
-    kind: Kind,
+    kind: Cow<'r, Kind>,
 }
 
 impl Row {
@@ -122,14 +123,14 @@ impl Row {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, Error> {
-        let body = Body { at: self.at, heard: self.heard, node: self.node, kind: self.kind.clone() };
+        let body = Body { at: self.at, heard: self.heard, node: self.node, kind: Cow::Borrowed(&self.kind) };
         tables::encode("a history row", &key_bytes(self.position), &body)
     }
 
     pub(super) fn decode(position: Position, bytes: &[u8]) -> Result<Row, Error> {
         let what = || format!("history row {position}");
         let Body { at, heard, node, kind } = tables::decode(what, &key_bytes(position), bytes)?;
-        Ok(Row { position, at, heard, node, kind })
+        Ok(Row { position, at, heard, node, kind: kind.into_owned() })
     }
 }
 
