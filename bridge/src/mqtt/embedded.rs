@@ -13,14 +13,17 @@
 //!   everything it held gone; Gable itself does not publish such a topic to it.
 //! - A client id with one of `+ $ # /` that is refused twice ends its listener for new clients.
 //!   With a password set such ids are refused before they do harm.
+//! - It holds small packets back, for 40 ms and more; the [`relay`] before it prevents that.
 //!
 //! For a home that is lived in, run Mosquitto beside each node.
+
+mod relay;
 
 use gable_broker_config::{Embedded, Settings};
 use rumqttd::protocol::v4::V4;
 use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -170,13 +173,23 @@ impl Serving {
 
     async fn serve(&self, stopped: &mut oneshot::Receiver<()>) -> Ended {
         let embedded = &self.settings.mqtt.embedded;
+        let listener = match tokio::net::TcpListener::bind(self.address).await {
+            Ok(listener) => listener,
+            Err(source) => return Ended::Failed(source),
+        };
+        let Ok(behind) = probe((Ipv4Addr::LOCALHOST, 0).into()) else {
+            return Ended::Failed(io::Error::other("no free port on the loopback"));
+        };
         let router = Router::new(0, router_config(embedded)).spawn();
-        let mut server = Server::new(self.server_settings(), router.clone(), V4);
+        let mut server = Server::new(self.server_settings(behind), router.clone(), V4);
         let mut watch = interval(WATCH_INTERVAL);
         let serving = server.start(LinkType::Remote);
         tokio::pin!(serving);
+        let relaying = relay::run(listener, behind);
+        tokio::pin!(relaying);
         loop {
             tokio::select! {
+                never = &mut relaying => match never {},
                 ended = &mut serving => return Ended::Failed(match ended {
                     Err(error) => io::Error::other(error.to_string()),
                     Ok(()) => io::Error::other("the listener ended"),
@@ -189,7 +202,7 @@ impl Serving {
         }
     }
 
-    fn server_settings(&self) -> ServerSettings {
+    fn server_settings(&self, listen: SocketAddr) -> ServerSettings {
         let mut connections = ConnectionSettings {
             connection_timeout_ms: 5_000,
             max_payload_size: self.settings.mqtt.embedded.max_payload_bytes,
@@ -210,7 +223,7 @@ impl Serving {
         }
         ServerSettings {
             name: "embedded".to_owned(),
-            listen: self.address,
+            listen,
             tls: None,
             next_connection_delay_ms: 0,
             connections,
