@@ -5,6 +5,8 @@
 //! brings messages into the log and acknowledges them after commit, `dispatch` brings the outbox's
 //! rows to the broker.
 
+mod ahead;
+mod backlog;
 mod counters;
 mod dispatch;
 pub mod embedded;
@@ -24,6 +26,7 @@ use crate::raft::Replica;
 use counters::Counters;
 use dispatch::{Broker, Dispatch};
 use gable_broker_config::{MqttMode, Settings};
+use gable_devices::Millis;
 use gable_rules::{InputKind, NodeId};
 use ingest::Ingest;
 use link::{Link, Options};
@@ -31,7 +34,7 @@ use recent::Echoes;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -48,6 +51,10 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Longer than it takes until a node that is away counts as away.
 const ABSENCE_MAX: Duration = Duration::from_secs(2);
+
+/// How long another node must have listened before this one left, to stand in for it: longer than it
+/// takes the cluster to notice either.
+const STAND_IN_MIN: Millis = Millis::from_secs(10);
 
 /// How long a node asks for the cluster's view before it connects without it.
 const VIEW_MAX: Duration = Duration::from_secs(2);
@@ -142,7 +149,6 @@ fn start_tasks(
         MqttMode::Attach if mqtt.shared_broker => Broker::Shared,
         MqttMode::Attach => Broker::Own,
     };
-    let reset = Arc::new(Notify::new());
     let ingest = Ingest::new(
         replica.clone(),
         me,
@@ -150,7 +156,6 @@ fn start_tasks(
         mqtt.extra_topics.clone(),
         counters.clone(),
         echoes.clone(),
-        reset.clone(),
     );
     tasks.spawn(ingest.run(inbound));
     let packet_bytes_max = match broker {
@@ -161,26 +166,35 @@ fn start_tasks(
     let dispatch =
         Dispatch::new(replica.clone(), broker, in_flight_max, packet_bytes_max, counters.clone(), echoes);
     tasks.spawn(dispatch.run(outbound));
-    let link = Link { options, inbound: to_ingest, outbound: to_dispatch, reset, counters: counters.clone() };
+    let link = Link { options, inbound: to_ingest, outbound: to_dispatch, counters: counters.clone() };
     let (replica, is_shared) = (replica.clone(), mqtt.shared_broker);
     tasks.spawn(async move {
         link.run(|| async { is_shared && is_heard_by_another(&replica, me).await }).await;
     });
 }
 
-/// Whether another node listens to the shared broker. Then this node's queue at the broker holds
-/// what that one has heard: proposing it now, perhaps hours later, would replay the past.
+/// Whether another node has listened to the shared broker since before this one left it. Then this
+/// node's queue at the broker holds what that one has heard: proposing it now, perhaps hours later,
+/// would replay the past. After a short absence the queue is kept, because who left and who came in
+/// those seconds is known too roughly; what is in it is held against the log, message by message.
 ///
 /// After all nodes were away the state may still call one present that is not, until the leader has
 /// missed it. So the other has to be seen twice, with more than that time between.
 async fn is_heard_by_another(replica: &Replica, me: NodeId) -> bool {
-    let sees_another = || async {
-        let is_fresh = matches!(timeout(VIEW_MAX, replica.linearizable()).await, Ok(Ok(_)));
-        is_fresh && replica.read(|state| state.nodes().any(|(node, is)| node != me && is.is_ready()))
-    };
-    if !sees_another().await {
+    // The log has to know first that this node has left.
+    let farewell = replica.propose(InputKind::Link { up: false });
+    if !matches!(timeout(VIEW_MAX, farewell).await, Ok(Ok(_))) || !has_stand_in(replica, me) {
         return false;
     }
     sleep(ABSENCE_MAX).await;
-    sees_another().await
+    matches!(timeout(VIEW_MAX, replica.linearizable()).await, Ok(Ok(_))) && has_stand_in(replica, me)
+}
+
+fn has_stand_in(replica: &Replica, me: NodeId) -> bool {
+    replica.read(|state| {
+        let left = state.nodes().find(|(node, is)| *node == me && !is.is_ready()).map(|(_, is)| is.since);
+        left.is_some_and(|left| {
+            state.nodes().any(|(_, is)| is.is_ready() && left.since(is.since) > STAND_IN_MIN)
+        })
+    })
 }

@@ -88,10 +88,14 @@ impl<'s> Work<'s> {
     fn on_node(&mut self, node_id: NodeId, change: impl FnOnce(&mut Node)) {
         // A node that speaks for the first time is up: it just did.
         let before = self.rows.nodes.get(&node_id).copied();
-        let mut node = before.unwrap_or(Node { up: true, link: false });
+        let mut node = before.unwrap_or(Node { up: true, link: false, since: self.rows.now });
+        let was_ready = node.is_ready();
         change(&mut node);
+        if node.is_ready() != was_ready {
+            node.since = self.rows.now;
+        }
         self.rows.nodes.insert(node_id, node);
-        if before != Some(node) {
+        if before.map(|node| (node.up, node.link)) != Some((node.up, node.link)) {
             self.effect(Effect::NodeChanged { node: node_id, up: node.up, link: node.link });
         }
     }

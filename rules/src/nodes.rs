@@ -2,16 +2,19 @@
 
 use crate::NodeId;
 use crate::fnv;
+use gable_devices::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A node as the log knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Whether the leader hears it.
     pub up: bool,
     /// Whether its link to its broker is up.
     pub link: bool,
+    /// When it last became ready, or ceased to be.
+    pub since: Timestamp,
 }
 
 impl Node {
@@ -34,7 +37,7 @@ mod tests {
     use super::*;
 
     fn home(nodes: &[u64]) -> BTreeMap<NodeId, Node> {
-        nodes.iter().map(|id| (NodeId(*id), Node { up: true, link: true })).collect()
+        nodes.iter().map(|id| (NodeId(*id), Node { up: true, link: true, ..Node::default() })).collect()
     }
 
     #[test]
@@ -54,9 +57,9 @@ mod tests {
     #[test]
     fn a_node_without_link_or_unheard_owns_nothing() {
         let mut nodes = home(&[1, 2]);
-        nodes.insert(NodeId(1), Node { up: true, link: false });
+        nodes.insert(NodeId(1), Node { up: true, ..Node::default() });
         assert_eq!(owner(&nodes, "t"), Some(NodeId(2)));
-        nodes.insert(NodeId(2), Node { up: false, link: true });
+        nodes.insert(NodeId(2), Node { link: true, ..Node::default() });
         assert_eq!(owner(&nodes, "t"), None);
     }
 

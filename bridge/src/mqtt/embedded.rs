@@ -28,7 +28,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tracing::{error, info};
 
 /// How often another process may snatch the port between its choice and its use.
@@ -36,6 +36,9 @@ const PORT_ATTEMPTS: usize = 20;
 
 /// How long the listener may take to answer.
 const START_MAX: Duration = Duration::from_secs(5);
+
+/// How long the listener's failure may take to show once something answers in its place.
+const FAILURE_MAX: Duration = Duration::from_millis(20);
 
 /// How often the router is looked at: rumqttd does not tell when it ends.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -96,12 +99,17 @@ impl Broker {
             .name("mqtt-broker".to_owned())
             .spawn(move || serving.run(stopped, failure))
             .map_err(|source| Error::Thread { source })?;
-        tokio::select! {
-            answered = answers(address) => match answered {
-                true => Ok(Broker { address, _stop: stop }),
-                false => Err(Error::Silent { address }),
-            },
-            Ok(error) = failed => Err(error),
+        let mut failed = std::pin::pin!(failed);
+        let answered = tokio::select! {
+            biased;
+            error = &mut failed => return Err(error.unwrap_or(Error::Silent { address })),
+            answered = answers(address) => answered,
+        };
+        // What answers may be somebody else, who was quicker at the port.
+        match timeout(FAILURE_MAX, failed).await {
+            Ok(Ok(error)) => Err(error),
+            _ if answered => Ok(Broker { address, _stop: stop }),
+            _ => Err(Error::Silent { address }),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! of the process; for a broker that all nodes share, see
 //! [`Ownership`].
 
+use super::backlog;
 use super::counters::{Counters, count};
 use super::fingerprint::Fingerprint;
 use super::ledger::{Delivery, Ledger};
@@ -26,13 +27,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gable_devices::QoS;
-use gable_rules::{InputKind, Message, Node, NodeId};
+use gable_rules::{Effect, InputKind, LogIndex, Message, Node, NodeId};
 use rumqttc::{Publish, SubscribeReasonCode};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
@@ -73,10 +74,8 @@ pub(super) struct Ingest {
     /// Present where all nodes share one broker.
     ownership: Option<Ownership>,
     nodes: Vec<(NodeId, Node)>,
-    /// Makes the link connect anew.
-    reset: Arc<Notify>,
-    /// Whether the broker kept this node's session over its absence.
-    is_resumed: bool,
+    /// Up to here other nodes' messages are known to `ownership`.
+    seen: LogIndex,
     subscriptions: Subscriptions,
     /// The filters of entities and automations that the subscriptions were made from.
     home_filters: BTreeSet<String>,
@@ -95,7 +94,6 @@ impl Ingest {
         extra_topics: Vec<String>,
         counters: Counters,
         echoes: Arc<Mutex<Echoes>>,
-        reset: Arc<Notify>,
     ) -> Ingest {
         Ingest {
             replica,
@@ -107,8 +105,7 @@ impl Ingest {
             last: LastHeard::default(),
             ownership: shared_broker.then(|| Ownership::new(me)),
             nodes: Vec::new(),
-            reset,
-            is_resumed: false,
+            seen: LogIndex::default(),
             subscriptions: Subscriptions::default(),
             home_filters: BTreeSet::new(),
             connection: None,
@@ -120,15 +117,19 @@ impl Ingest {
 
     /// Runs until the replica stops or the link's task is gone.
     pub(super) async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>) {
+        // Only ownership needs every entry; others would lag behind this channel for nothing.
+        let mut entries = self.ownership.is_some().then(|| self.replica.entries());
         // What an earlier process of this node proposed can be committed until the log has an input
         // of this one. Only after that is it certain which deliveries are repeated.
-        if self.replica.propose(InputKind::Link { up: false }).await.is_err() {
-            return;
+        let Ok(first) = self.replica.propose(InputKind::Link { up: false }).await else { return };
+        if let Some(ownership) = &mut self.ownership {
+            for missed in backlog::missed(&self.replica, self.me, first.index).await {
+                ownership.applied(Instant::now(), &missed.topic, &missed.payload);
+            }
+            self.seen = first.index;
         }
         self.link_told = Some(false);
         let mut applied = self.replica.applied();
-        // Only ownership needs every entry; others would lag behind this channel for nothing.
-        let mut entries = self.ownership.is_some().then(|| self.replica.entries());
         self.want();
         self.follow_state();
         self.tell_link();
@@ -141,7 +142,7 @@ impl Ingest {
     async fn step(
         &mut self,
         inbound: &mut mpsc::Receiver<Inbound>,
-        applied: &mut watch::Receiver<gable_rules::LogIndex>,
+        applied: &mut watch::Receiver<LogIndex>,
         entries: &mut Option<broadcast::Receiver<Arc<Applied>>>,
     ) -> Result<(), Ended> {
         let has_room = self.ledger.len() < OPEN_MAX && self.proposals.len() < OPEN_MAX;
@@ -163,9 +164,9 @@ impl Ingest {
     fn take(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Up { connection, session_present } => {
-                self.is_resumed = session_present;
                 if !session_present {
                     self.ledger.session_lost();
+                    self.ownership.iter_mut().for_each(Ownership::session_lost);
                 }
                 for filters in self.subscriptions.connected() {
                     self.subscribe(&connection, &filters);
@@ -184,7 +185,7 @@ impl Ingest {
             Inbound::Down => {
                 self.connection = None;
                 let ownership = self.ownership.as_mut();
-                let held = ownership.map(Ownership::clear).unwrap_or_default();
+                let held = ownership.map(Ownership::unlinked).unwrap_or_default();
                 self.ledger.disconnected(|token| !held.contains(&token));
                 self.follow_link();
             }
@@ -336,12 +337,14 @@ impl Ingest {
             Err(RecvError::Lagged(_)) => return Ok(()),
             Err(RecvError::Closed) => return Err(Ended),
         };
-        for (input, _) in entry.inputs() {
-            let InputKind::Message(message) = &input.kind else { continue };
-            let Some(ownership) = self.ownership.as_mut().filter(|_| self.connection.is_some()) else {
+        if entry.index <= self.seen {
+            return Ok(());
+        }
+        for (input, effects) in entry.inputs() {
+            let (InputKind::Message(message), Some(ownership)) = (&input.kind, &mut self.ownership) else {
                 continue;
             };
-            if input.origin.node == self.me {
+            if input.origin.node == self.me || matches!(effects.first(), Some(Effect::Refused(_))) {
                 continue;
             }
             if let Some(token) = ownership.applied(Instant::now(), &message.topic, &message.payload) {
@@ -392,18 +395,7 @@ impl Ingest {
     fn follow_nodes(&mut self) {
         let nodes: Vec<_> = self.replica.read(|state| state.nodes().collect());
         let Some(ownership) = self.ownership.as_mut().filter(|_| nodes != self.nodes) else { return };
-        let is_ready = |nodes: &[(NodeId, Node)], is_me: bool| {
-            nodes.iter().any(|(node, is)| (*node == self.me) == is_me && is.is_ready())
-        };
-        let has_joined = is_ready(&nodes, true) && !is_ready(&self.nodes, true);
-        let is_second = has_joined && is_ready(&nodes, false);
         self.nodes = nodes;
-        if is_second && self.is_resumed {
-            // Another node was there first, so it hears what the broker kept for both.
-            self.is_resumed = false;
-            self.reset.notify_one();
-            return;
-        }
         let replica = &self.replica;
         let mine = ownership.owners_changed(Instant::now(), |topic| replica.read(|state| state.owner(topic)));
         for token in mine {
@@ -422,6 +414,9 @@ impl Ingest {
         let was_up = self.counters.link_up.load(Relaxed);
         let up = self.connection.is_some() && (was_up || self.subscriptions.is_settled());
         self.counters.link_up.store(up, Relaxed);
+        if up && !was_up {
+            self.ownership.iter_mut().for_each(|ownership| ownership.linked(Instant::now()));
+        }
         self.tell_link();
     }
 

@@ -13,10 +13,9 @@ use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, Outgoing, Packet,
     Publish, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
 };
-use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
@@ -74,16 +73,12 @@ pub(super) struct Link {
     pub(super) options: Options,
     pub(super) inbound: mpsc::Sender<Inbound>,
     pub(super) outbound: mpsc::Sender<Outbound>,
-    /// Ends the present connection; the next one asks again whether to discard the session.
-    pub(super) reset: Arc<Notify>,
     pub(super) counters: Counters,
 }
 
 /// How a connection ended.
 enum End {
     Lost(ConnectionError),
-    /// This node wanted it.
-    Reset,
     /// Nobody listens any more.
     Unheard,
 }
@@ -146,7 +141,6 @@ impl Link {
             let started = Instant::now();
             let error = match self.live(&mut failures).await {
                 End::Lost(error) => error,
-                End::Reset => continue,
                 End::Unheard => return,
             };
             if started.elapsed() >= GOOD_CONNECTION {
@@ -175,10 +169,7 @@ impl Link {
         {
             return End::Unheard;
         }
-        let ended = tokio::select! {
-            ended = self.pass_on(&mut event_loop) => ended,
-            () = self.reset.notified() => End::Reset,
-        };
+        let ended = self.pass_on(&mut event_loop).await;
         let is_heard = self.inbound.send(Inbound::Down).await.is_ok()
             && self.outbound.send(Outbound::Down).await.is_ok();
         if is_heard { ended } else { End::Unheard }

@@ -24,6 +24,10 @@ const JOBS_MAX: usize = 2 * OUTBOX_MAX;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     jobs: BTreeMap<CommandId, Job>,
+    /// The jobs that wait, in the order of their promises.
+    waiting: BTreeSet<CommandId>,
+    /// The jobs whose report is due some time.
+    reports: BTreeSet<(Instant, CommandId)>,
     /// Requested, not yet written: rumqttc gives the packet ids in this order.
     requested: VecDeque<CommandId>,
     /// Written under these packet ids, not yet taken over.
@@ -64,6 +68,8 @@ impl Outgoing {
     pub(super) fn new(in_flight_max: usize) -> Outgoing {
         Outgoing {
             jobs: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            reports: BTreeSet::new(),
             requested: VecDeque::new(),
             written: BTreeMap::new(),
             in_flight_max,
@@ -100,21 +106,15 @@ impl Outgoing {
 
     /// Notes that some broker has a command. With `settled` that is all its row waited for.
     pub(super) fn sent(&mut self, command_id: CommandId, settled: bool) {
-        if let Some(job) = self.jobs.get_mut(&command_id) {
+        self.change(command_id, |job| {
             job.is_sent = true;
             job.has_row &= !settled;
-            self.forget_if_done(command_id);
-        }
+        });
     }
 
     /// Notes that a command is confirmed, given up or superseded: nobody shall send it any more.
     pub(super) fn settled(&mut self, command_id: CommandId) {
-        if let Some(job) = self.jobs.get_mut(&command_id) {
-            (job.is_sent, job.has_row, job.is_void) = (true, false, true);
-            if matches!(job.stage, Stage::Waiting | Stage::Doubtful | Stage::Taken { .. }) {
-                self.jobs.remove(&command_id);
-            }
-        }
+        self.change(command_id, |job| (job.is_sent, job.has_row, job.is_void) = (true, false, true));
     }
 
     /// Compares with all rows: at the start, after entries were missed, and when this node begins
@@ -125,13 +125,10 @@ impl Outgoing {
             self.jobs.iter().filter(|(_, job)| job.has_row).map(|(command_id, _)| *command_id).collect();
         for row in rows {
             gone.remove(&row.command_id);
-            match self.jobs.get_mut(&row.command_id) {
-                Some(job) => job.is_sent = row.status == Status::Sent,
-                None if row.deadline <= now => {}
-                None if row.status == Status::Pending || row.repeatable => {
-                    self.insert(row.command_id, Job::of(row));
-                }
-                None => {}
+            if self.jobs.contains_key(&row.command_id) {
+                self.change(row.command_id, |job| job.is_sent = row.status == Status::Sent);
+            } else if row.deadline > now && (row.status == Status::Pending || row.repeatable) {
+                self.insert(row.command_id, Job::of(row));
             }
         }
         gone.into_iter().for_each(|command_id| self.settled(command_id));
@@ -139,7 +136,9 @@ impl Outgoing {
 
     /// Forgets what is not published yet: another node leads now, and publishes it.
     pub(super) fn stand_down(&mut self) {
-        self.jobs.retain(|_, job| job.stage != Stage::Waiting);
+        for command_id in std::mem::take(&mut self.waiting) {
+            self.jobs.remove(&command_id);
+        }
     }
 
     /// Notes that the link is up, and what of the last connection has to be sent again.
@@ -150,45 +149,46 @@ impl Outgoing {
     /// Notes that the link is down. What had no acknowledgement waits for the next connection.
     pub(super) fn disconnected(&mut self) {
         self.is_up = false;
-        self.requested.clear();
-        self.written.clear();
-        for job in self.jobs.values_mut() {
-            job.stage = match job.stage {
-                Stage::Written if !job.repeatable => Stage::Doubtful,
-                Stage::Requested | Stage::Written => Stage::Waiting,
-                stage => stage,
-            };
+        let on_their_way: Vec<CommandId> =
+            self.requested.drain(..).chain(std::mem::take(&mut self.written).into_values()).collect();
+        for command_id in on_their_way {
+            self.change(command_id, |job| {
+                job.stage = match job.stage {
+                    Stage::Written if !job.repeatable => Stage::Doubtful,
+                    Stage::Requested | Stage::Written => Stage::Waiting,
+                    stage => stage,
+                };
+            });
         }
-        self.jobs.retain(|_, job| !job.is_void && (job.has_row || job.stage == Stage::Waiting));
     }
 
     /// Takes the next command to publish, while the link is up and has room.
     pub(super) fn next(&mut self, now: Timestamp) -> Option<(CommandId, Publish)> {
-        if !self.is_up || self.requested.len() + self.written.len() >= self.in_flight_max {
-            return None;
+        while self.is_up && self.requested.len() + self.written.len() < self.in_flight_max {
+            let command_id = *self.waiting.first()?;
+            let Some(job) = self.jobs.get(&command_id).filter(|job| job.deadline > now) else {
+                self.remove(command_id);
+                continue;
+            };
+            let publish = job.publish.clone();
+            self.change(command_id, |job| job.stage = Stage::Requested);
+            self.requested.push_back(command_id);
+            return Some((command_id, publish));
         }
-        self.jobs.retain(|_, job| job.stage != Stage::Waiting || job.deadline > now);
-        let (command_id, job) = self.jobs.iter_mut().find(|(_, job)| job.stage == Stage::Waiting)?;
-        job.stage = Stage::Requested;
-        self.requested.push_back(*command_id);
-        Some((*command_id, job.publish.clone()))
+        None
     }
 
     /// Takes back a command that could not be published and never will be, here.
     pub(super) fn unpublishable(&mut self, command_id: CommandId) {
         self.requested.retain(|requested| *requested != command_id);
-        if let Some(job) = self.jobs.get_mut(&command_id) {
-            job.stage = Stage::Doubtful;
-        }
+        self.change(command_id, |job| job.stage = Stage::Doubtful);
     }
 
     /// Notes that the oldest request was written under a packet id.
     pub(super) fn written(&mut self, packet_id: u16) {
         let Some(command_id) = self.requested.pop_front() else { return };
         self.written.insert(packet_id, command_id);
-        if let Some(job) = self.jobs.get_mut(&command_id) {
-            job.stage = Stage::Written;
-        }
+        self.change(command_id, |job| job.stage = Stage::Written);
     }
 
     /// Notes that the broker took over what was written under a packet id, and returns the command.
@@ -196,38 +196,56 @@ impl Outgoing {
     pub(super) fn taken(&mut self, packet_id: u16, now: Instant, is_leader: bool) -> Option<CommandId> {
         let command_id = self.written.remove(&packet_id)?;
         let patience = if is_leader { Duration::ZERO } else { REPORT_PATIENCE };
-        if let Some(job) = self.jobs.get_mut(&command_id) {
-            job.stage = Stage::Taken { report_at: (!job.is_sent).then(|| now + patience) };
-            self.forget_if_done(command_id);
-        }
+        self.change(command_id, |job| job.stage = Stage::Taken { report_at: Some(now + patience) });
         Some(command_id)
     }
 
     /// Takes a command whose report is due.
     pub(super) fn next_report(&mut self, now: Instant) -> Option<CommandId> {
-        let due = self.jobs.iter_mut().find(|(_, job)| job.report_at().is_some_and(|at| at <= now));
-        due.map(|(command_id, job)| {
-            job.stage = Stage::Taken { report_at: None };
-            *command_id
-        })
+        let (_, command_id) = *self.reports.first().filter(|(at, _)| *at <= now)?;
+        self.change(command_id, |job| job.stage = Stage::Taken { report_at: None });
+        Some(command_id)
     }
 
     /// When the next report is due.
     pub(super) fn next_report_at(&self) -> Option<Instant> {
-        self.jobs.values().filter_map(Job::report_at).min()
+        self.reports.first().map(|(at, _)| *at)
     }
 
     fn insert(&mut self, command_id: CommandId, job: Job) {
-        if self.jobs.len() == JOBS_MAX {
-            self.jobs.pop_first();
+        if self.jobs.len() >= JOBS_MAX
+            && let Some(oldest) = self.jobs.keys().next().copied()
+        {
+            self.remove(oldest);
         }
         self.jobs.insert(command_id, job);
+        self.change(command_id, |_| ());
     }
 
-    fn forget_if_done(&mut self, command_id: CommandId) {
-        let is_done = |job: &Job| !job.has_row && matches!(job.stage, Stage::Taken { .. } | Stage::Doubtful);
-        if self.jobs.get(&command_id).is_some_and(is_done) {
-            self.jobs.remove(&command_id);
+    /// Changes a job, forgets it if it is done, and keeps the indexes in step.
+    fn change(&mut self, command_id: CommandId, change: impl FnOnce(&mut Job)) {
+        let Some(job) = self.jobs.get_mut(&command_id) else { return };
+        if let Some(report_at) = job.report_at() {
+            self.reports.remove(&(report_at, command_id));
+        }
+        change(job);
+        if job.is_done() {
+            self.remove(command_id);
+            return;
+        }
+        if let Some(report_at) = job.report_at() {
+            self.reports.insert((report_at, command_id));
+        }
+        match job.stage {
+            Stage::Waiting => self.waiting.insert(command_id),
+            _ => self.waiting.remove(&command_id),
+        };
+    }
+
+    fn remove(&mut self, command_id: CommandId) {
+        self.waiting.remove(&command_id);
+        if let Some(report_at) = self.jobs.remove(&command_id).and_then(|job| job.report_at()) {
+            self.reports.remove(&(report_at, command_id));
         }
     }
 }
@@ -249,6 +267,15 @@ impl Job {
         match self.stage {
             Stage::Taken { report_at } if !self.is_sent => report_at,
             _ => None,
+        }
+    }
+
+    /// Whether nothing is left to remember. While the broker has a request it is remembered.
+    fn is_done(&self) -> bool {
+        match self.stage {
+            Stage::Requested | Stage::Written => false,
+            Stage::Waiting => self.is_void,
+            Stage::Taken { .. } | Stage::Doubtful => !self.has_row,
         }
     }
 }

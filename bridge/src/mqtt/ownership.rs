@@ -6,9 +6,10 @@
 //! takeover, so that the state can drop it should the old owner's proposal have made it after all.
 //!
 //! MQTT messages carry no identity, so a held message and an applied one are matched by topic and
-//! payload, oldest first. Applied messages that this node has not heard yet are remembered for the
-//! same reason: the owner's copy may overtake ours.
+//! payload, oldest first. Messages that were applied before this node heard them are remembered for
+//! the same reason ([`Ahead`]).
 
+use super::ahead::Ahead;
 use super::fingerprint::Fingerprint;
 use gable_rules::NodeId;
 use std::collections::{HashSet, VecDeque};
@@ -19,12 +20,8 @@ use tokio::time::Instant;
 /// sooner. What is left is an owner that never heard the message.
 const HOLD_MAX: Duration = Duration::from_secs(10);
 
-/// How long an applied message is remembered: our copy left the same broker at the same time. Longer
-/// than that it would rather settle the next message of equal content, which is an event of its own.
-const AHEAD_MAX: Duration = Duration::from_secs(5);
-
-/// How many messages are held or remembered. When one more comes the oldest held one is taken over,
-/// and the oldest remembered one forgotten.
+/// How many messages are held, and how many topics are known as this node's own. When one more
+/// message comes the oldest is taken over; one more topic is not noted, and counts as new at a change.
 const COUNT_MAX: usize = 4096;
 
 /// For so long after a topic changed its owner, its messages are proposed as takeovers: the former
@@ -48,7 +45,7 @@ pub(super) enum Verdict {
 pub(super) struct Ownership {
     me: NodeId,
     held: VecDeque<Held>,
-    ahead: VecDeque<(Fingerprint, Instant)>,
+    ahead: Ahead,
     changed_at: Option<Instant>,
     /// The topics that this node owned before the last change, as far as it heard messages on them.
     mine: HashSet<String>,
@@ -67,7 +64,7 @@ impl Ownership {
         Ownership {
             me,
             held: VecDeque::new(),
-            ahead: VecDeque::new(),
+            ahead: Ahead::default(),
             changed_at: None,
             mine: HashSet::new(),
         }
@@ -83,9 +80,10 @@ impl Ownership {
         owner: Option<NodeId>,
     ) -> Verdict {
         let fingerprint = Fingerprint::of(topic, payload);
-        self.expire_ahead(now);
-        if let Some(position) = self.ahead.iter().position(|(ahead, _)| *ahead == fingerprint) {
-            self.ahead.remove(position);
+        if !self.held.is_empty() {
+            self.ahead.stalled(now);
+        }
+        if self.ahead.heard(now, topic, fingerprint) {
             return Verdict::Settled;
         }
         if owner == Some(self.me) {
@@ -106,12 +104,12 @@ impl Ownership {
     pub(super) fn applied(&mut self, now: Instant, topic: &str, payload: &[u8]) -> Option<u64> {
         let fingerprint = Fingerprint::of(topic, payload);
         match self.held.iter().position(|held| held.fingerprint == fingerprint) {
-            Some(position) => self.held.remove(position).map(|held| held.token),
+            Some(position) => {
+                self.ahead.stalled(now);
+                self.held.remove(position).map(|held| held.token)
+            }
             None => {
-                if self.ahead.len() == COUNT_MAX {
-                    self.ahead.pop_front();
-                }
-                self.ahead.push_back((fingerprint, now));
+                self.ahead.applied(now, topic, fingerprint);
                 None
             }
         }
@@ -135,19 +133,15 @@ impl Ownership {
     /// Ends the wait for what is too old or too much, and returns what was held of it: it is to be
     /// taken over.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<u64> {
-        self.expire_ahead(now);
         let is_old = |held: &Held| now - held.since > HOLD_MAX;
         let mut expired = Vec::new();
+        if !self.held.is_empty() {
+            self.ahead.stalled(now);
+        }
         while self.held.len() > COUNT_MAX || self.held.front().is_some_and(is_old) {
             expired.extend(self.held.pop_front().map(|held| held.token));
         }
         expired
-    }
-
-    fn expire_ahead(&mut self, now: Instant) {
-        while self.ahead.front().is_some_and(|(_, since)| now - *since > AHEAD_MAX) {
-            self.ahead.pop_front();
-        }
     }
 
     /// When [`Ownership::expire`] has something to do next.
@@ -155,10 +149,19 @@ impl Ownership {
         self.held.front().map(|held| held.since + HOLD_MAX)
     }
 
-    /// Forgets everything and returns what was held: the link is gone, and the broker delivers anew
-    /// what was not acknowledged.
-    pub(super) fn clear(&mut self) -> Vec<u64> {
-        self.ahead.clear();
+    /// Notes that the broker begins a new session.
+    pub(super) fn session_lost(&mut self) {
+        self.ahead.session_lost();
+    }
+
+    /// Notes that the link is up, and that the log is about to know it.
+    pub(super) fn linked(&mut self, now: Instant) {
+        self.ahead.link(Some(now));
+    }
+
+    /// Notes that the link is gone, and returns what was held: the broker delivers it anew.
+    pub(super) fn unlinked(&mut self) -> Vec<u64> {
+        self.ahead.link(None);
         self.held.drain(..).map(|held| held.token).collect()
     }
 }
@@ -171,11 +174,12 @@ mod tests {
     const OTHER: NodeId = NodeId(2);
 
     /// Plays `script`, one step a line, and compares the answers. Payloads stand for messages:
-    /// `heard TOKEN PAYLOAD OWNER`, `applied PAYLOAD`, `owner NODE`, `wait SECONDS`.
+    /// `heard TOKEN PAYLOAD OWNER`, `applied PAYLOAD`, `owner NODE`, `wait SECONDS`, `down`, `up`.
     #[track_caller]
     fn check(script: &str, expected: &[&str]) {
         let mut ownership = Ownership::new(ME);
         let mut now = Instant::now();
+        ownership.linked(now);
         let mut answers = Vec::new();
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let words: Vec<&str> = line.split(' ').collect();
@@ -197,6 +201,8 @@ mod tests {
                     now += Duration::from_secs(seconds.parse().unwrap());
                     answers.push(format!("{:?}", ownership.expire(now)));
                 }
+                ["down"] => answers.push(format!("{:?}", ownership.unlinked())),
+                ["up"] => ownership.linked(now),
                 _ => panic!("{line}"),
             }
         }
@@ -225,6 +231,14 @@ mod tests {
         // Also when the topic fell to this node in between, but not for ever.
         check("applied on\nowner 1\nheard 1 on 1", &["None", "[]", "Settled"]);
         check("applied on\nwait 6\nheard 1 on 2", &["None", "[]", "Hold"]);
+    }
+
+    #[test]
+    fn what_others_proposed_while_the_link_was_down_is_settled_when_it_comes() {
+        check(
+            "heard 1 a 2\ndown\napplied a\napplied b\nwait 100\nheard 2 a 1\nup\nheard 3 b 1\nheard 4 b 1",
+            &["Hold", "[1]", "None", "None", "[]", "Settled", "Settled", "Propose { takeover: false }"],
+        );
     }
 
     #[test]

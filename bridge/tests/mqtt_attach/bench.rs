@@ -135,6 +135,22 @@ pub(super) fn history(replica: &Replica) -> Vec<String> {
     messages.collect()
 }
 
+/// Every message of a node's history with who proposed it, and how.
+pub(super) fn proposals(replica: &Replica) -> Vec<String> {
+    let page = replica.history().page(Position::START, 100_000, Filter::Messages).unwrap();
+    let messages = page.rows.iter().filter_map(|row| match &row.kind {
+        Kind::Message(Message { topic, payload, takeover, packet_id, .. }) => {
+            let (at, node, index) = (row.at, row.node, row.position.log_index);
+            let payload = String::from_utf8_lossy(payload);
+            Some(format!(
+                "{index} {at:?} node {node} takeover {takeover} packet {packet_id}: {topic} {payload}"
+            ))
+        }
+        _ => None,
+    });
+    messages.collect()
+}
+
 /// Waits until the history holds these messages.
 pub(super) async fn until_history(replica: &Replica, expected: &[&str]) {
     let deadline = Instant::now() + PATIENCE;

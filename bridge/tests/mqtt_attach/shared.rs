@@ -1,6 +1,6 @@
 //! One broker for all nodes: each message is proposed once, and a survivor takes over.
 
-use super::bench::{Bench, attached, configure, edge, history, until};
+use super::bench::{Bench, attached, configure, edge, history, proposals, until};
 use super::broker::Mosquitto;
 use super::device::Device;
 use gable::mqtt::Mqtt;
@@ -32,7 +32,20 @@ async fn until_once(replica: &Replica, count: usize) {
     until("the messages", || history(replica).len() >= count).await;
     let found = history(replica);
     let distinct: BTreeSet<_> = found.iter().collect();
-    assert_eq!((found.len(), distinct.len()), (count, count), "{found:?}");
+    if (found.len(), distinct.len()) != (count, count) {
+        let doubled: Vec<_> = distinct
+            .into_iter()
+            .filter(|one| found.iter().filter(|other| other == one).count() > 1)
+            .collect();
+        let proposals = proposals(replica);
+        let of_doubled =
+            proposals.iter().filter(|line| doubled.iter().any(|one| line.ends_with(one.as_str())));
+        panic!(
+            "{} messages, not {count}:\n{}",
+            found.len(),
+            of_doubled.cloned().collect::<Vec<_>>().join("\n")
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
