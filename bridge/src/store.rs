@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use snapshot::Current;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
@@ -99,6 +99,7 @@ struct Inner {
     shared: Arc<Shared>,
     identity: Identity,
     boot: AtomicU64,
+    seat: AtomicBool,
     snapshot: tokio::sync::Mutex<Current>,
     lane: Lane,
 }
@@ -145,6 +146,7 @@ impl Store {
             shared,
             identity: options.identity,
             boot: AtomicU64::new(recovered.boot),
+            seat: AtomicBool::new(recovered.seat),
             snapshot: tokio::sync::Mutex::new(recovered.snapshot),
             lane,
         })))
@@ -160,17 +162,24 @@ impl Store {
         self.0.boot.load(Ordering::Acquire)
     }
 
-    /// Raises the number of this start, and with it that of every later one, to `boot` at least. A
-    /// node whose disk was emptied counts from 1 again, but its earlier life used up some numbers.
-    pub async fn raise_boot(&self, boot: u64) -> Result<(), Error> {
-        if boot <= self.boot() {
-            return Ok(());
-        }
+    /// Returns whether this node may vote: whether its disk holds all that it ever promised.
+    pub fn has_seat(&self) -> bool {
+        self.0.seat.load(Ordering::Acquire)
+    }
+
+    /// Lets this node vote, now and after every later start: it founds a cluster, or has been
+    /// refilled. Until then it stays an emptied one, however often it starts.
+    ///
+    /// The number of this start, and with it that of every later one, is raised to `boot` at least.
+    /// A node whose disk was emptied counts from 1 again, but its earlier life used up some numbers.
+    pub async fn take_seat(&self, boot: u64) -> Result<(), Error> {
         self.0.shared.database.health.check()?;
+        let boot = boot.max(self.boot());
         let (sender, receiver) = oneshot::channel();
-        self.submit(Request { change: Change::Boot(boot), waiter: Waiter::Caller(sender) }).await;
+        self.submit(Request { change: Change::Seat { boot }, waiter: Waiter::Caller(sender) }).await;
         receiver.await.unwrap_or_else(|_| Err(Error::Stopped("its writer has ended".into())))?;
         self.0.boot.fetch_max(boot, Ordering::AcqRel);
+        self.0.seat.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -271,16 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn a_raised_boot_counts_on_from_there() {
+    fn a_seat_lasts_and_starts_count_on_from_it() {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let store = Store::open(folder.path(), options(1)).unwrap();
-            store.raise_boot(40).await.unwrap();
-            store.raise_boot(30).await.unwrap();
-            assert_eq!(store.boot(), 40);
+            assert!(!store.has_seat());
+            store.take_seat(40).await.unwrap();
+            store.take_seat(30).await.unwrap();
+            assert_eq!((store.boot(), store.has_seat()), (40, true));
         });
-        assert_eq!(Store::open(folder.path(), options(1)).unwrap().boot(), 41);
+        let store = Store::open(folder.path(), options(1)).unwrap();
+        assert_eq!((store.boot(), store.has_seat()), (41, true));
     }
 
     #[test]

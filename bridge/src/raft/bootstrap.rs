@@ -5,7 +5,7 @@ use super::types::Peer;
 use openraft::error::{InitializeError, RaftError};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 /// How long a node asks its peers before it founds the cluster without the silent ones.
@@ -19,22 +19,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// All nodes found the same cluster, with the same first entry, so it does no harm when several do.
 /// A node whose disk was emptied must not: its peers have a cluster, and its leader will refill it.
+/// One that stops before it is refilled has a log, and is an emptied node all the same.
 pub(super) async fn run(core: Core, members: BTreeMap<u64, Peer>, is_empty: bool) {
-    if !is_empty {
+    if core.ballot.is_open() {
         return notice_moved_peers(&core, &members).await;
     }
-    let asked = timeout(ASKING_LIMIT, ask_all(&core)).await;
-    match asked {
-        Ok(true) => {
-            warn!(node = %core.node, "this node is empty but its cluster exists: waiting for the leader to fill it");
-            return refill(&core).await;
-        }
-        Ok(false) => {}
-        // Without a majority nothing is decided, so founding alone is safe.
-        Err(_) => {
-            debug!(node = %core.node, "not every peer answered; founding the cluster with those that will")
-        }
+    if !is_empty || has_cluster(&core).await {
+        warn!(node = %core.node, "this node was emptied but its cluster exists: waiting for the leader to fill it");
+        return refill(&core).await;
     }
+    // Its store's own watch tells when this fails.
+    let Ok(()) = core.store.take_seat(core.store.boot()).await else { return };
     core.ballot.open();
     let names = members.keys().copied().collect::<Vec<_>>();
     match core.raft.initialize(members).await {
@@ -62,19 +57,24 @@ async fn refill(core: &Core) {
         return;
     }
     let last_boot = core.home.read(|state| state.last_origin(core.node)).map(|origin| origin.boot);
-    if let Some(last_boot) = last_boot {
-        // Its store's own watch tells when this fails.
-        let Ok(()) = core.store.raise_boot(last_boot + UNSEEN_BOOTS).await else { return };
-        core.home.window.set_boot(core.store.boot());
-    }
+    let boot = last_boot.map_or(0, |last_boot| last_boot + UNSEEN_BOOTS);
+    // Its store's own watch tells when this fails.
+    let Ok(()) = core.store.take_seat(boot).await else { return };
+    core.home.window.set_boot(core.store.boot());
     core.ballot.open();
     core.raft.runtime_config().elect(true);
     info!(node = %core.node, log_index = %index, "this node is refilled and votes again");
 }
 
-/// Asks all peers until each has answered. Returns whether one of them has a cluster.
-async fn ask_all(core: &Core) -> bool {
+/// Asks the peers whether one of them has a cluster, until all have answered or, after a while, a
+/// majority of all nodes is known to have none.
+///
+/// A node that reaches nobody asks on: with its disk emptied it could help a peer that lags behind
+/// to a majority, and what it had helped to commit would be lost.
+async fn has_cluster(core: &Core) -> bool {
     let mut silent: Vec<_> = core.peers.others().collect();
+    let nodes = silent.len() + 1;
+    let asked_since = Instant::now();
     loop {
         let mut still_silent = Vec::new();
         for node in silent {
@@ -86,7 +86,8 @@ async fn ask_all(core: &Core) -> bool {
             }
         }
         silent = still_silent;
-        if silent.is_empty() {
+        let most_are_new = (nodes - silent.len()) * 2 > nodes;
+        if silent.is_empty() || (most_are_new && asked_since.elapsed() >= ASKING_LIMIT) {
             return false;
         }
         sleep(PAUSE).await;

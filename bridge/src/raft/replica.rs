@@ -98,7 +98,7 @@ impl Replica {
             .map_err(|fatal| Error::Recovery(fatal.to_string()))?;
         let log = store.log().get_log_state().await.map_err(|error| Error::Recovery(error.to_string()))?;
         let is_empty = log.last_log_id.is_none();
-        let ballot = Arc::new(Ballot::new(!is_empty));
+        let ballot = Arc::new(Ballot::new(store.has_seat() && !is_empty));
         let core = Core { node: settings.node, raft, peers, clock, home, store, history, ballot };
         Ok(Replica::run(core, &settings, timing, growth, listener, is_empty))
     }

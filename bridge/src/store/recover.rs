@@ -2,7 +2,9 @@
 
 use super::database::Database;
 use super::snapshot::{self, Current};
-use super::tables::{self, EDGE, LOG, META, META_BOOT, META_IDENTITY, META_PURGED, META_VOTE, SNAPSHOT};
+use super::tables::{
+    self, EDGE, LOG, META, META_BOOT, META_IDENTITY, META_PURGED, META_SEAT, META_VOTE, SNAPSHOT,
+};
 use super::tail::Tail;
 use super::writer::write_meta;
 use super::{Error, Identity, Options, log};
@@ -14,6 +16,8 @@ use std::path::Path;
 /// What [`recover`] found.
 pub(crate) struct Recovered {
     pub(crate) boot: u64,
+    /// Whether the node may vote: see `Store::take_seat`.
+    pub(crate) seat: bool,
     pub(crate) tail: Tail,
     pub(crate) snapshot: Current,
 }
@@ -40,7 +44,8 @@ pub(crate) fn recover(database: &Database, folder: &Path, options: &Options) -> 
             )));
         }
         let next = record.as_ref().map_or(0, |record| record.snapshot) + 1;
-        Ok(Recovered { boot, tail, snapshot: Current { record, next } })
+        let seat = read_meta::<()>(&txn.open_table(META)?, META_SEAT)?.is_some();
+        Ok(Recovered { boot, seat, tail, snapshot: Current { record, next } })
     })
 }
 

@@ -22,6 +22,8 @@ pub(crate) const EDGE: u64 = u64::MAX;
 
 pub(crate) const META_IDENTITY: &str = "identity";
 pub(crate) const META_BOOT: &str = "boot";
+/// Present once the node may vote; see `Store::take_seat`.
+pub(crate) const META_SEAT: &str = "seat";
 pub(crate) const META_VOTE: &str = "vote";
 pub(crate) const META_PURGED: &str = "purged";
 pub(crate) const META_SNAPSHOT: &str = "snapshot";

@@ -7,7 +7,9 @@
 use super::database::Database;
 use super::metrics::Counters;
 use super::queue::{Drained, Queue};
-use super::tables::{self, EDGE, LOG, META, META_BOOT, META_PURGED, META_SNAPSHOT, META_VOTE, SNAPSHOT};
+use super::tables::{
+    self, EDGE, LOG, META, META_BOOT, META_PURGED, META_SEAT, META_SNAPSHOT, META_VOTE, SNAPSHOT,
+};
 use super::tail::Tail;
 use super::{Error, snapshot};
 use crate::raft::types::{LogId, TypeConfig, Vote};
@@ -48,8 +50,10 @@ pub(crate) enum Change {
         stamp: u64,
     },
     Vote(Vote),
-    /// Which start of the node this counts as.
-    Boot(u64),
+    /// The node may vote, and this start counts as number `boot`.
+    Seat {
+        boot: u64,
+    },
     Committed(LogId),
     Truncate {
         after: Option<LogId>,
@@ -85,7 +89,7 @@ impl Request {
         match self.change {
             Change::Append { .. }
             | Change::Vote(_)
-            | Change::Boot(_)
+            | Change::Seat { .. }
             | Change::SnapshotChunks { .. }
             | Change::SnapshotCurrent(_) => true,
             Change::Committed(_) | Change::Truncate { .. } | Change::Purge { .. } => false,
@@ -209,7 +213,10 @@ fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
                 }
             }
             Change::Vote(vote) => write_meta(txn, META_VOTE, vote)?,
-            Change::Boot(boot) => write_meta(txn, META_BOOT, boot)?,
+            Change::Seat { boot } => {
+                write_meta(txn, META_BOOT, boot)?;
+                write_meta(txn, META_SEAT, &())?;
+            }
             Change::Committed(committed) => {
                 let row = tables::encode("the committed log id", &EDGE.to_be_bytes(), committed)?;
                 log.insert(EDGE, row.as_slice())?;
