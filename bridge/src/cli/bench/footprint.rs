@@ -33,6 +33,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured, Failure> {
         notes: vec![
             "Bytes as the system counts them (log, history and all); one event over MQTT is two log entries."
                 .to_owned(),
+            "Memory holds what the embedded broker keeps: mqtt.embedded.max_filter_bytes for each filter."
+                .to_owned(),
         ],
     };
     Ok(vec![table].into())
