@@ -5,7 +5,8 @@ use crate::faults::{Fault, Target};
 use crate::node;
 use crate::trace::Event;
 use crate::world::{Disks, NODES, Place, World};
-use gable_rules::NodeId;
+use gable::store::lossy::Lossy;
+use gable_rules::{LogIndex, NodeId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,14 +24,16 @@ pub(crate) struct Driver {
     /// Nodes that are about to end by themselves, and how long they stay away then.
     ending: BTreeMap<NodeId, Duration>,
     /// A node that came back empty, and what it has to reach before it counts as refilled.
-    refilling: Option<(NodeId, gable_rules::LogIndex)>,
+    refilling: Option<(NodeId, LogIndex)>,
+    /// When all nodes lose what they wrote since then, and what they fall back to.
+    roll_back: Option<(Duration, [Disks; 3])>,
 }
 
 impl Driver {
     pub(crate) fn new(world: Rc<World>, sim: Sim<'static>) -> Driver {
         let dice = Dice::new(world.seed, "driver");
         let (away, broken, ending) = Default::default();
-        Driver { world, sim, dice, away, broken, ending, refilling: None }
+        Driver { world, sim, dice, away, broken, ending, refilling: None, roll_back: None }
     }
 
     /// Lets a millisecond pass.
@@ -40,6 +43,7 @@ impl Driver {
         self.world.elapsed.set(now);
         self.notice_ends(now);
         self.mend(now);
+        self.roll_back(now);
         Ok(())
     }
 
@@ -84,6 +88,10 @@ impl Driver {
                 self.world.fault(fault.to_string());
                 self.skew(node, ms);
             }
+            Fault::RollBack(span) => {
+                self.world.fault(fault.to_string());
+                self.roll_back = Some((self.now() + span, NODES.map(|node| self.images(node))));
+            }
             Fault::BreakDisk(node) => {
                 self.world.fault(fault.to_string());
                 self.world.place(node).disks.borrow().log.cut_after(0);
@@ -119,11 +127,10 @@ impl Driver {
     /// Returns the leader of the latest term that runs.
     fn leader(&self) -> Option<NodeId> {
         let trace = self.world.trace.borrow();
-        let leader = trace.events().rev().find_map(|(_, event)| match event {
+        trace.events().rev().find_map(|(_, event)| match event {
             Event::Leads { node, .. } => Some(*node),
             _ => None,
-        });
-        leader
+        })
     }
 
     fn is_up(&self, node: NodeId) -> bool {
@@ -179,6 +186,20 @@ impl Driver {
         place.doomed.set(true);
         cut(&place.disks.borrow());
         self.ending.insert(node, span);
+    }
+
+    fn images(&self, node: NodeId) -> Disks {
+        let disks = self.world.place(node).disks.borrow();
+        Disks { log: Lossy::holding(disks.log.image()), history: Lossy::holding(disks.history.image()) }
+    }
+
+    fn roll_back(&mut self, now: Duration) {
+        if let Some((_, images)) = self.roll_back.take_if(|(at, _)| *at <= now) {
+            for (node, disks) in NODES.into_iter().zip(images) {
+                self.crash(node, Duration::from_millis(300));
+                self.world.place(node).disks.replace(disks);
+            }
+        }
     }
 
     /// Empties a node's disks, if no other node's loss could make that a loss of data: with two

@@ -36,6 +36,9 @@ pub(crate) enum Fault {
     Skew(NodeId, i64),
     /// The node's disk fails, and nobody is to blame: only a plant does that.
     BreakDisk(NodeId),
+    /// All nodes lose their power, and with it what they wrote since so long ago, although they had
+    /// been told that it is safe: only a plant does that.
+    RollBack(Duration),
 }
 
 /// Whom a fault hits.
@@ -156,6 +159,7 @@ impl fmt::Display for Fault {
             Fault::OneWay(a, b, span) => write!(f, "cut the way from {a} to {b} for {span:?}"),
             Fault::Hold(a, b, span) => write!(f, "hold what {a} and {b} send each other for {span:?}"),
             Fault::Slow(a, b, ms, span) => write!(f, "slow {a} and {b} down to {ms} ms for {span:?}"),
+            Fault::RollBack(span) => write!(f, "crash all, and lose the last {span:?} of their disks"),
             Fault::BreakDisk(node) => write!(f, "break the disk of {node}"),
             Fault::Skew(node, ms) => write!(f, "set the wall clock of {node} wrong by {ms} ms"),
         }

@@ -13,6 +13,8 @@ use std::rc::Rc;
 pub(crate) enum Plant {
     /// All disks report syncs that they do not make, and the power fails everywhere.
     LyingDisks,
+    /// All disks lose what they had synced last.
+    LostWrites,
     /// A device hands an acknowledged message in again, under the same number.
     RepeatedMessage,
     /// One node's state differs from the others' at one entry.
@@ -36,8 +38,9 @@ pub(crate) enum Plant {
 }
 
 /// All plants, by their names, with the invariant that has to notice each.
-pub(crate) const PLANTS: [(&str, Plant, &str); 11] = [
-    ("lying-disks", Plant::LyingDisks, "inputs"),
+pub(crate) const PLANTS: [(&str, Plant, &str); 12] = [
+    ("lying-disks", Plant::LyingDisks, "survival"),
+    ("lost-writes", Plant::LostWrites, "inputs"),
     ("repeated-message", Plant::RepeatedMessage, "inputs"),
     ("stray-state", Plant::StrayState, "agreement"),
     ("torn-history", Plant::TornHistory, "histories"),
@@ -71,6 +74,7 @@ impl Plant {
             Plant::SecondLeader => second_leader(trace),
             Plant::OldRead => old_read(trace),
             Plant::LyingDisks
+            | Plant::LostWrites
             | Plant::RepeatedMessage
             | Plant::UnsentCommand
             | Plant::LastingCut

@@ -125,6 +125,7 @@ fn plan(world: &World) -> Vec<(Duration, Fault)> {
     match world.plant {
         None => faults::plan(world.seed, FAULTS, &world.conditions),
         Some(Plant::LyingDisks) => vec![(second(8), Fault::CrashAll(Duration::from_millis(500)))],
+        Some(Plant::LostWrites) => vec![(second(6), Fault::RollBack(second(1)))],
         Some(Plant::BrokenDisk) => vec![(second(8), Fault::BreakDisk(NODES[2]))],
         Some(_) => vec![(second(5), Fault::Crash(faults::Target::Leader, Duration::from_millis(700)))],
     }

@@ -26,10 +26,10 @@ pub(crate) fn check(trace: &Trace) -> Result<(), String> {
     for (at, input, effect) in trace.effects() {
         last = last.max(input.at);
         match effect {
-            Effect::TimerSet { timer_id, deadline, .. } => {
-                if timers.insert(*timer_id, (*deadline, Fate::Set)).is_some() {
-                    return Err(format!("timer {timer_id} is set twice"));
-                }
+            Effect::TimerSet { timer_id, deadline, .. }
+                if timers.insert(*timer_id, (*deadline, Fate::Set)).is_some() =>
+            {
+                return Err(format!("timer {timer_id} is set twice"));
             }
             Effect::TimerFired { timer_id, deadline } => {
                 settle(&mut timers, *timer_id, Fate::Fired)?;
