@@ -1,7 +1,11 @@
 //! MQTT topic filters (MQTT 3.1.1, section 4.7): which are valid, what they match, and an index
 //! from a topic to what waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod filter_set;
+
+use std::collections::BTreeMap;
+
+pub use filter_set::FilterSet;
 
 /// Mosquitto's limit; it also bounds the depth of [`Index`].
 const LEVELS_MAX: usize = 200;
@@ -56,22 +60,6 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
-/// Drops filters that another one covers, so that no broker has a reason to send a message twice.
-pub fn minimal(filters: BTreeSet<String>) -> BTreeSet<String> {
-    let (wild, exact): (Vec<String>, Vec<String>) =
-        filters.into_iter().partition(|filter| filter.contains(['+', '#']));
-    let mut index = Index::default();
-    for (n, filter) in wild.iter().enumerate() {
-        index.insert(filter, n);
-    }
-    let kept_wild = wild.iter().filter(|filter| {
-        // Equal filters can not meet here: the set held each once.
-        !wild.iter().any(|other| other != *filter && covers(other, filter))
-    });
-    let kept_exact = exact.iter().filter(|topic| index.matches(topic).is_empty());
-    kept_wild.chain(kept_exact).cloned().collect()
-}
-
 /// An index from topic filters to values, which are found sorted and once each.
 #[derive(Clone, Debug)]
 pub struct Index<T> {
@@ -120,6 +108,23 @@ impl<T: Copy + Ord> Index<T> {
         level.here.push(value);
     }
 
+    /// Takes a value away that was added under this filter.
+    pub fn remove(&mut self, filter: &str, value: T) {
+        if filter.contains(['+', '#']) {
+            self.wild.remove(&filter.split('/').collect::<Vec<_>>(), value);
+        } else if let Some(values) = self.exact.get_mut(filter) {
+            take_one(values, value);
+            if values.is_empty() {
+                self.exact.remove(filter);
+            }
+        }
+    }
+
+    /// Whether no filter is left.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wild.is_empty()
+    }
+
     /// Returns the values of all filters that match `topic`, sorted, each once.
     pub fn matches(&self, topic: &str) -> Vec<T> {
         let mut found = self.exact.get(topic).cloned().unwrap_or_default();
@@ -146,6 +151,40 @@ impl<T: Copy + Ord> Index<T> {
         found.sort_unstable();
         found.dedup();
         found
+    }
+}
+
+impl<T: Copy + Ord> Level<T> {
+    /// Goes down the names to a value, and clears the levels behind it that hold nothing any more.
+    fn remove(&mut self, names: &[&str], value: T) {
+        let Some((name, names)) = names.split_first() else { return take_one(&mut self.here, value) };
+        match *name {
+            "#" => take_one(&mut self.rest, value),
+            "+" => {
+                if let Some(level) = &mut self.plus {
+                    level.remove(names, value);
+                }
+                self.plus.take_if(|level| level.is_empty());
+            }
+            name => {
+                if let Some(level) = self.named.get_mut(name) {
+                    level.remove(names, value);
+                    if level.is_empty() {
+                        self.named.remove(name);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.plus.is_none() && self.rest.is_empty() && self.here.is_empty()
+    }
+}
+
+fn take_one<T: PartialEq>(values: &mut Vec<T>, value: T) {
+    if let Some(place) = values.iter().position(|it| *it == value) {
+        values.remove(place);
     }
 }
 
@@ -193,10 +232,6 @@ mod tests {
         ] {
             assert_eq!(covers(wide, narrow), expected, "{wide} {narrow}");
         }
-        let filters = ["a/b", "a/+", "a/+/c", "a/x/c", "d", "$SYS/x", "+/+/c"];
-        let kept: Vec<String> =
-            minimal(filters.iter().map(|f| (*f).to_owned()).collect()).into_iter().collect();
-        assert_eq!(kept, ["$SYS/x", "+/+/c", "a/+", "d"]);
     }
 
     #[test]
@@ -207,6 +242,21 @@ mod tests {
         }
         assert_eq!(index.matches("a/b"), [1, 2, 3, 9]);
         assert_eq!(index.matches("x"), [4, 9]);
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_nothing_behind() {
+        let mut index = Index::default();
+        let entries = [("a/#", 3), ("a/b", 2), ("+/b", 1), ("a/b", 3), ("#", 9), ("a/+/c", 4), ("a/+/c", 5)];
+        entries.iter().for_each(|(filter, value)| index.insert(filter, *value));
+        index.remove("a/b", 3);
+        index.remove("a/b", 7);
+        index.remove("x/+", 1);
+        assert_eq!(index.matches("a/b"), [1, 2, 3, 9]);
+        index.remove("a/+/c", 4);
+        assert_eq!(index.matches("a/x/c"), [3, 5, 9]);
+        entries.iter().for_each(|(filter, value)| index.remove(filter, *value));
+        assert!(index.is_empty());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::home::Home;
 use crate::nodes::Node;
 use crate::seen::Taken;
+use crate::state::filters_of;
 use crate::work::{Happening, Work};
 use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes};
-use gable_devices::topic;
+use gable_devices::{Entities, topic};
 use std::sync::Arc;
 
 impl State {
@@ -31,8 +32,7 @@ impl State {
             InputKind::Configure(sources) => Some(self.replace_home(sources)),
             _ => None,
         };
-        let home = Arc::clone(&self.home);
-        let mut work = Work::new(&mut self.rows, &home, &mut self.routes);
+        let mut work = Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes);
         let node = input.origin.node;
         if taken == Taken::FirstOfBoot {
             work.on_boot(node);
@@ -41,7 +41,10 @@ impl State {
             InputKind::Message(message) => work.on_message(node, message),
             InputKind::TimerDue(timer_id) => work.on_timer_due(*timer_id),
             InputKind::CommandSent(command_id) => work.on_command_sent(*command_id),
-            InputKind::Configure(_) => work.on_configured(&former.unwrap_or_default()),
+            InputKind::Configure(_) => {
+                let (home, entities) = former.unwrap_or_default();
+                work.on_configured(&home, &entities);
+            }
             InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
             InputKind::NodeSeen { node, up } => work.on_node(*node, |node| node.up = *up),
         }
@@ -49,11 +52,16 @@ impl State {
         work.effects
     }
 
-    /// Takes new files into force and returns the home that was.
-    fn replace_home(&mut self, sources: &[SourceFile]) -> Arc<Home> {
+    /// Takes new files into force and returns what was in force.
+    fn replace_home(&mut self, sources: &[SourceFile]) -> (Arc<Home>, Arc<Entities>) {
         self.rows.sources = sources.into();
         self.routes.clear();
-        std::mem::replace(&mut self.home, Arc::new(Home::compile(sources)))
+        let (home, entities) = Home::compile(sources);
+        self.filters = filters_of(&home, &entities);
+        (
+            std::mem::replace(&mut self.home, Arc::new(home)),
+            std::mem::replace(&mut self.entities, Arc::new(entities)),
+        )
     }
 }
 
@@ -70,7 +78,7 @@ impl<'s> Work<'s> {
         self.happen(Happening::Message(message));
         let entities = &self.rows.entities;
         let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());
-        for decoded in self.home.entities.decode(&message.topic, &message.payload, current) {
+        for decoded in self.declared.decode(&message.topic, &message.payload, current) {
             match decoded {
                 Ok(event) => self.report(&event.entity_id, event.report, Some(node)),
                 Err(error) => self.notice(message.topic.as_str(), error.to_string()),

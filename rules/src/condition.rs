@@ -10,12 +10,11 @@ pub(crate) mod template;
 pub(crate) mod trigger;
 
 use crate::entity::EntityState;
-use crate::home::Home;
 use crate::reader::{Reader, UnknownKind};
 use crate::state::Rows;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Kind, Node};
-use gable_devices::{Context, EntityId};
+use gable_devices::{Context, Entities, EntityId};
 
 use logic::Logic;
 use numeric_state::NumericStateCondition;
@@ -40,7 +39,7 @@ const NOT_YET: &[&str] = &["time", "sun", "zone", "device"];
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) rows: &'a Rows,
-    pub(crate) home: &'a Home,
+    pub(crate) declared: &'a Entities,
     pub(crate) context: &'a Context,
 }
 
@@ -52,7 +51,7 @@ impl<'a> Scene<'a> {
 
     /// What automations see of the entity.
     pub(crate) fn view(&self, entity_id: &EntityId) -> Result<View, String> {
-        Ok(View::new(self.entity(entity_id)?, self.home.entities.get(entity_id)))
+        Ok(View::new(self.entity(entity_id)?, self.declared.get(entity_id)))
     }
 }
 

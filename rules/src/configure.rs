@@ -7,18 +7,18 @@ use crate::timer::{Purpose, Slot, TriggerKey};
 use crate::trigger::TriggerKind;
 use crate::work::Work;
 use crate::{Effect, Ended, TimerId};
-use gable_devices::{Context, EntityId};
+use gable_devices::{Context, Entities, EntityId};
 use std::collections::BTreeSet;
 
 impl Work<'_> {
-    /// Fits the rows to the home that the new files make; `before` is the one that was in force.
-    pub(crate) fn on_configured(&mut self, before: &Home) {
+    /// Fits the rows to the home that the new files make; `before` and `declared_before` were in force.
+    pub(crate) fn on_configured(&mut self, before: &Home, declared_before: &Entities) {
         self.fit_automations(before);
-        self.fit_entities(before);
+        self.fit_entities(declared_before);
         self.arm_triggers(before);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.effect(Effect::Configured {
-            entities: count(self.home.entities.len()),
+            entities: count(self.declared.len()),
             automations: count(self.home.automations.len()),
             broken: count(self.home.broken.len()),
         });
@@ -46,12 +46,12 @@ impl Work<'_> {
         self.rows.armed.retain(|key| kept(key));
     }
 
-    fn fit_entities(&mut self, before: &Home) {
+    fn fit_entities(&mut self, before: &Entities) {
         let gone: Vec<EntityId> = self
             .rows
             .entities
             .keys()
-            .filter(|entity_id| self.home.entities.get(entity_id).is_none())
+            .filter(|entity_id| self.declared.get(entity_id).is_none())
             .cloned()
             .collect();
         for entity_id in gone {
@@ -59,7 +59,7 @@ impl Work<'_> {
             self.cancel_slot(&Slot::OffDelay(entity_id.clone()));
             self.cancel_slot(&Slot::ExpireAfter(entity_id));
         }
-        for declared in self.home.entities.iter() {
+        for declared in self.declared.iter() {
             let entity_id = declared.id();
             let now = self.rows.now;
             match self.rows.entities.get_mut(entity_id) {
@@ -68,7 +68,7 @@ impl Work<'_> {
                     self.rows.entities.insert(entity_id.clone(), entity);
                 }
                 Some(entity) => {
-                    let former = before.entities.get(entity_id);
+                    let former = before.get(entity_id);
                     let former = former.map(|former| former.static_attributes()).unwrap_or_default();
                     entity.redeclare(&former, declared);
                 }

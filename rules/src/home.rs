@@ -1,5 +1,7 @@
 //! The home's files, compiled: entities, automations, and what is wrong with either.
 //!
+//! Entities stand apart from the rest, since devices may announce more of them at any time.
+//!
 //! Compiling is a pure function of the files, so replicas need to agree on the files only.
 
 mod routes;
@@ -51,9 +53,9 @@ const HINTS_MAX: u32 = 50;
 
 /// Compiles the files only to say what is wrong with them.
 pub fn check(sources: &[SourceFile]) -> Report {
-    let home = Home::compile(sources);
+    let (home, entities) = Home::compile(sources);
     Report {
-        entities: home.entities.len(),
+        entities: entities.len(),
         automations: home.automations.len(),
         broken: home.broken.len(),
         problems: home.problems,
@@ -63,7 +65,6 @@ pub fn check(sources: &[SourceFile]) -> Report {
 /// The home's files in the form in which they run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Home {
-    pub(crate) entities: Entities,
     /// Those that are sound, in the order of the files.
     pub(crate) automations: Vec<Automation>,
     by_id: BTreeMap<String, usize>,
@@ -76,32 +77,31 @@ pub(crate) struct Home {
     pub(crate) broken: Vec<String>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) routes: Routes,
+    /// The filters of the triggers.
     pub(crate) topic_filters: BTreeSet<String>,
 }
 
 impl Home {
     /// Compiles the files. What is broken is left out and reported.
-    pub(crate) fn compile(sources: &[SourceFile]) -> Home {
+    pub(crate) fn compile(sources: &[SourceFile]) -> (Home, Entities) {
         let mut home = Home { hints_left: HINTS_MAX, ..Home::default() };
         let sections = sources::read(sources, &mut home.problems);
         let (entities, problems) = Entities::from_nodes(&sections.mqtt);
-        home.entities = entities;
         home.problems.extend(problems.into_iter().map(Problem::error));
         for (node, path) in &sections.automations {
-            home.add_automation(node, path);
+            home.add_automation(&entities, node, path);
         }
         home.routes = Routes::new(&home.automations);
-        let filters = home.entities.topic_filters().map(str::to_owned);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
-        let filters = filters.chain(triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)));
-        home.topic_filters = gable_devices::topic::minimal(filters.collect());
+        home.topic_filters =
+            triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)).collect();
         let place = |problem: &Problem| {
             let location = problem.what.location.clone();
             location
                 .map(|at| (sources.iter().position(|source| *source.name == *at.file), at.line, at.column))
         };
         home.problems.sort_by_cached_key(place);
-        home
+        (home, entities)
     }
 
     /// The automation of this id, if it is sound.
@@ -109,14 +109,14 @@ impl Home {
         self.by_id.get(id).and_then(|place| self.automations.get(*place))
     }
 
-    fn add_automation(&mut self, node: &Node, path: &str) {
+    fn add_automation(&mut self, entities: &Entities, node: &Node, path: &str) {
         let name = Name::read(node);
         let (id, duplicate) = self.choose_id(node, path, &name);
         let mut reader = Reader::default();
         reader.problems.extend(duplicate);
         let automation = Automation::read(&mut reader, node, path, id.clone());
         for mention in &reader.mentions {
-            self.warn_of_stranger(&id, mention);
+            self.warn_of_stranger(entities, &id, mention);
         }
         let is_sound = reader.problems.is_empty();
         let errors = reader.problems.into_iter().map(Problem::error);
@@ -153,13 +153,13 @@ impl Home {
         (free, taken)
     }
 
-    fn warn_of_stranger(&mut self, automation: &str, mention: &Mention) {
-        if self.entities.get(&mention.entity_id).is_some() {
+    fn warn_of_stranger(&mut self, entities: &Entities, automation: &str, mention: &Mention) {
+        if entities.get(&mention.entity_id).is_some() {
             return;
         }
         let hints = self.hints_left;
         self.hints_left = hints.saturating_sub(1);
-        let known = self.entities.iter().map(|entity| entity.id().as_str()).take_while(|_| hints > 0);
+        let known = entities.iter().map(|entity| entity.id().as_str()).take_while(|_| hints > 0);
         let what = yaml::Problem {
             location: Some(mention.location.clone()),
             path: mention.path.clone(),

@@ -149,7 +149,7 @@ impl Work<'_> {
     }
 
     fn command(&mut self, entity_id: &EntityId, order: &Order, run_id: RunId) -> Result<(), Failure> {
-        let declared = self.home.entities.get(entity_id).zip(self.rows.entities.get(entity_id));
+        let declared = self.declared.get(entity_id).zip(self.rows.entities.get(entity_id));
         let Some((declared, entity)) = declared else {
             self.notice(entity_id.to_string(), "there is no such entity; it was not told anything");
             return Ok(());

@@ -1,7 +1,6 @@
 //! What triggers make of what happened: they fire at once, begin or end a `for:`, or do nothing.
 
 use crate::automation::Automation;
-use crate::condition::Scene;
 use crate::condition::logic::all_hold;
 use crate::home::TriggerRef;
 use crate::timer::{Purpose, Slot, TriggerFor, TriggerKey};
@@ -110,7 +109,7 @@ impl<'s> Work<'s> {
     /// A trigger fired: asks the conditions, and starts a run if the mode allows one.
     fn fire(&mut self, automation: &Automation, variable: Data) {
         let context = Context::new([("trigger", variable)]);
-        let scene = Scene { rows: self.rows, home: self.home, context: &context };
+        let scene = self.scene(&context);
         match all_hold(&automation.conditions, &scene) {
             Ok(()) => self.start(automation, context),
             Err(reason) => self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason }),

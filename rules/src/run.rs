@@ -301,7 +301,7 @@ impl Work<'_> {
                 Ok(Step::Next)
             }
             ActionKind::Call(call) => {
-                let order = call.render(context, &self.home.entities)?;
+                let order = call.render(context, self.declared)?;
                 self.give_order(order, run_id)?;
                 Ok(Step::Next)
             }

@@ -13,7 +13,8 @@ use crate::seen::Seen;
 use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
 use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
-use gable_devices::{EntityId, Timestamp};
+use gable_devices::topic::FilterSet;
+use gable_devices::{Entities, EntityId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub struct State {
     pub(crate) rows: Rows,
     /// Compiled from `rows.sources`.
     pub(crate) home: Arc<Home>,
+    /// Those of the files, and those that devices announced.
+    pub(crate) entities: Arc<Entities>,
+    /// What has to be subscribed for both.
+    pub(crate) filters: FilterSet,
     pub(crate) routes: RouteCache,
 }
 
@@ -151,7 +156,7 @@ impl State {
 
     /// Returns the topic filters that entities and automations need, none covered by another.
     pub fn topic_filters(&self) -> &BTreeSet<String> {
-        &self.home.topic_filters
+        self.filters.minimal()
     }
 
     /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
@@ -166,9 +171,19 @@ impl State {
 
     /// A state of these rows; the rest follows from them.
     pub(crate) fn from_rows(rows: Rows) -> State {
-        let home = Arc::new(Home::compile(&rows.sources));
-        State { rows, home, routes: RouteCache::default() }
+        let (home, entities) = Home::compile(&rows.sources);
+        let filters = filters_of(&home, &entities);
+        let (home, entities) = (Arc::new(home), Arc::new(entities));
+        State { rows, home, entities, filters, routes: RouteCache::default() }
     }
+}
+
+/// The filters of a home and of its entities.
+pub(crate) fn filters_of(home: &Home, entities: &Entities) -> FilterSet {
+    let mut filters = FilterSet::default();
+    home.topic_filters.iter().for_each(|filter| filters.add(filter));
+    entities.topic_filters().for_each(|filter| filters.add(filter));
+    filters
 }
 
 impl Rows {

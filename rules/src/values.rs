@@ -13,7 +13,7 @@ impl Work<'_> {
     /// Takes over a report about an entity. `heard_by` is the node that heard it, and none where the
     /// home itself concludes it.
     pub(crate) fn report(&mut self, entity_id: &EntityId, report: Report, heard_by: Option<NodeId>) {
-        let Some(declared) = self.home.entities.get(entity_id) else { return };
+        let Some(declared) = self.declared.get(entity_id) else { return };
         let gives_value = match &report {
             Report::Update { state, .. } => state.is_some(),
             Report::Unknown => true,
@@ -39,7 +39,7 @@ impl Work<'_> {
 
     /// An entity was not heard of for as long as `expire_after` says.
     pub(crate) fn expire_entity(&mut self, entity_id: &EntityId) {
-        let Some(declared) = self.home.entities.get(entity_id) else { return };
+        let Some(declared) = self.declared.get(entity_id) else { return };
         self.update(entity_id, declared, false, |entity, _| entity.expire(declared));
     }
 

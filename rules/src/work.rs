@@ -13,7 +13,7 @@ use crate::state::Rows;
 use crate::text::shorten;
 use crate::trigger::Change;
 use crate::{Effect, Message};
-use gable_devices::{Context, Timestamp};
+use gable_devices::{Context, Entities, Timestamp};
 use std::collections::VecDeque;
 
 /// How many actions one input may lead to, over all runs, before the rest is given up: far beyond
@@ -28,6 +28,8 @@ pub const CHAIN_MAX: u32 = 32;
 pub(crate) struct Work<'s> {
     pub(crate) rows: &'s mut Rows,
     pub(crate) home: &'s Home,
+    /// What the entities are; how they are is in the rows.
+    pub(crate) declared: &'s Entities,
     pub(crate) routes: &'s mut RouteCache,
     pub(crate) effects: Vec<Effect>,
     /// Bounded by the actions that may bring them about, and by [`CHAIN_MAX`].
@@ -46,10 +48,16 @@ pub(crate) enum Happening<'s> {
 }
 
 impl<'s> Work<'s> {
-    pub(crate) fn new(rows: &'s mut Rows, home: &'s Home, routes: &'s mut RouteCache) -> Work<'s> {
+    pub(crate) fn new(
+        rows: &'s mut Rows,
+        home: &'s Home,
+        declared: &'s Entities,
+        routes: &'s mut RouteCache,
+    ) -> Work<'s> {
         Work {
             rows,
             home,
+            declared,
             routes,
             effects: Vec::new(),
             happenings: VecDeque::new(),
@@ -100,7 +108,7 @@ impl<'s> Work<'s> {
 
     /// The home as conditions and templates see it now.
     pub(crate) fn scene<'a>(&'a self, context: &'a Context) -> Scene<'a> {
-        Scene { rows: self.rows, home: self.home, context }
+        Scene { rows: self.rows, declared: self.declared, context }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
