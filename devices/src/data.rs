@@ -1,6 +1,8 @@
 //! Free-form data (attributes, service data, parsed payloads) in a shape that every serialisation
 //! format can hold, also those that do not describe themselves.
 
+use crate::Timestamp;
+use crate::template::iso_text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ pub enum Data {
     Text(String),
     List(Vec<Data>),
     Map(BTreeMap<String, Data>),
+    /// An instant, such as the `last_changed` of an entity; a `datetime` in templates.
+    Time(Timestamp),
 }
 
 impl Data {
@@ -56,6 +60,7 @@ impl Data {
             Data::Map(map) => serde_json::Value::Object(
                 map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect(),
             ),
+            Data::Time(timestamp) => iso_text(*timestamp).into(),
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn from_data(data: &Data) -> Result<Millis, DurationError> {
             }
             if parts.is_empty() { Err(DurationError::Shape) } else { from_millis(total) }
         }
-        Data::Null | Data::Bool(_) | Data::List(_) => Err(DurationError::Shape),
+        Data::Null | Data::Bool(_) | Data::List(_) | Data::Time(_) => Err(DurationError::Shape),
     }
 }
 

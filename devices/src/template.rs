@@ -5,17 +5,24 @@
 //! renders alike on every node. Names that Home Assistant adds to Jinja live in
 //! `template/functions.rs`, one function each.
 
+mod context;
 mod functions;
+mod literal;
 mod methods;
+mod moment;
 mod path;
 mod python;
+mod world;
 
-use crate::Data;
+pub use context::Context;
+pub use world::{Group, Reads, Seen, World};
+
+use crate::{Data, Timestamp};
+use context::to_value;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind};
 use path::Segment;
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -46,14 +53,6 @@ enum Form {
     Jinja(Box<Environment<'static>>),
 }
 
-/// The variables a template sees. One context may serve many templates; it is converted for the
-/// template engine at most once, and only if one of them needs that.
-#[derive(Clone, Debug, Default)]
-pub struct Context {
-    variables: BTreeMap<String, Data>,
-    value: OnceCell<Value>,
-}
-
 /// Why a template can not be compiled or rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -75,6 +74,11 @@ pub enum TemplateError {
 /// Whether Home Assistant would take `text` for a template rather than for plain text.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// An instant as Python's `isoformat()` writes it: `2024-01-01T12:00:00.123000+00:00`.
+pub(crate) fn iso_text(at: Timestamp) -> String {
+    moment::Moment::utc(at).to_string().replacen(' ', "T", 1)
 }
 
 impl Template {
@@ -130,10 +134,21 @@ impl Template {
         }
     }
 
+    /// Renders to what Home Assistant makes of the text: the value, where it is a Python literal such
+    /// as `5`, `[1, 2]` or `None`, and the text otherwise.
+    pub fn render_data(&self, context: &Context) -> Result<Data, TemplateError> {
+        self.render(context).map(literal::native)
+    }
+
+    /// Renders, and tells what of the home the text depends on, also where that failed.
+    pub fn render_tracked(&self, context: &Context) -> (Result<String, TemplateError>, Reads) {
+        (self.render(context), Reads::default())
+    }
+
     /// Renders, without white space at both ends, as Home Assistant does.
     pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
         let output = match &*self.form {
-            Form::Paths(segments) => path::render(segments, &context.variables)?,
+            Form::Paths(segments) => path::render(segments, context.variables())?,
             Form::Jinja(environment) => render_jinja(environment, context.to_value())?,
         };
         let trimmed = output.trim();
@@ -151,57 +166,6 @@ impl PartialEq for Template {
     fn eq(&self, other: &Template) -> bool {
         self.text == other.text
     }
-}
-
-impl Context {
-    /// A context of these variables.
-    pub fn new<K: Into<String>>(variables: impl IntoIterator<Item = (K, Data)>) -> Context {
-        let variables = variables.into_iter().map(|(name, data)| (name.into(), data)).collect();
-        Context { variables, value: OnceCell::new() }
-    }
-
-    /// The variables.
-    pub fn variables(&self) -> &BTreeMap<String, Data> {
-        &self.variables
-    }
-
-    /// Gives the variables back.
-    pub fn into_variables(self) -> BTreeMap<String, Data> {
-        self.variables
-    }
-
-    /// Adds or replaces a variable.
-    pub fn set(&mut self, name: impl Into<String>, data: Data) {
-        self.variables.insert(name.into(), data);
-        self.value = OnceCell::new();
-    }
-
-    fn to_value(&self) -> Value {
-        self.value.get_or_init(|| map_to_value(&self.variables)).clone()
-    }
-}
-
-impl From<BTreeMap<String, Data>> for Context {
-    fn from(variables: BTreeMap<String, Data>) -> Context {
-        Context { variables, value: OnceCell::new() }
-    }
-}
-
-fn to_value(data: &Data) -> Value {
-    match data {
-        Data::Null => Value::from(()),
-        Data::Bool(bool) => Value::from(*bool),
-        Data::Int(int) => Value::from(*int),
-        Data::Float(float) => Value::from(*float),
-        Data::Text(text) => Value::from(text.as_str()),
-        Data::List(list) => list.iter().map(to_value).collect(),
-        Data::Map(map) => map_to_value(map),
-    }
-}
-
-fn map_to_value(map: &BTreeMap<String, Data>) -> Value {
-    let map: BTreeMap<String, Value> = map.iter().map(|(key, data)| (key.clone(), to_value(data))).collect();
-    Value::from(map)
 }
 
 fn render_jinja(environment: &Environment<'static>, context: Value) -> Result<String, TemplateError> {

@@ -55,7 +55,7 @@ impl Work<'_> {
         let Some(entity) = self.rows.entities.get_mut(entity_id) else { return };
         let from = View::new(entity, Some(declared));
         change(entity, moment);
-        let to = View::new(entity, Some(declared));
+        let mut to = View::new(entity, Some(declared));
         if from == to && !is_forced {
             return;
         }
@@ -63,6 +63,7 @@ impl Work<'_> {
             entity.last_changed = moment.now;
         }
         entity.last_updated = moment.now;
+        (to.last_changed, to.last_updated) = (entity.last_changed, entity.last_updated);
         self.effect(Effect::EntityChanged {
             entity_id: entity_id.clone(),
             from: from.state.clone(),

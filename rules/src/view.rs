@@ -1,7 +1,7 @@
 //! An entity as automations see it at one moment.
 
 use crate::entity::EntityState;
-use gable_devices::{Data, Entity, EntityId, Quality};
+use gable_devices::{Data, Entity, EntityId, Quality, Timestamp};
 use std::collections::BTreeMap;
 
 /// State and attributes at one moment.
@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub(crate) struct View {
     pub(crate) state: String,
     pub(crate) attributes: BTreeMap<String, Data>,
+    pub(crate) last_changed: Timestamp,
+    pub(crate) last_updated: Timestamp,
 }
 
 impl View {
@@ -18,7 +20,12 @@ impl View {
             Quality::Unknown | Quality::Good => entity.value.attributes.clone(),
             Quality::Unavailable => declared.map(Entity::static_attributes).unwrap_or_default(),
         };
-        View { state: entity.state().to_owned(), attributes }
+        View {
+            state: entity.state().to_owned(),
+            attributes,
+            last_changed: entity.last_changed,
+            last_updated: entity.last_updated,
+        }
     }
 
     /// The state, or one attribute.
@@ -40,6 +47,8 @@ impl View {
             ("name".to_owned(), name),
             ("state".to_owned(), Data::Text(self.state.clone())),
             ("attributes".to_owned(), Data::Map(self.attributes.clone())),
+            ("last_changed".to_owned(), Data::Time(self.last_changed)),
+            ("last_updated".to_owned(), Data::Time(self.last_updated)),
         ]))
     }
 }
