@@ -12,7 +12,7 @@ mod scalar;
 use crate::Data;
 use std::sync::Arc;
 
-pub use build::parse;
+pub use build::{DEPTH_MAX, parse};
 pub use fields::Fields;
 pub use problem::{Location, Problem, did_you_mean};
 pub use scalar::float_text;
@@ -35,7 +35,8 @@ pub enum Kind {
     Float(f64),
     Text(String),
     List(Vec<Node>),
-    /// Keys and values in the order of the file; no key occurs twice.
+    /// Keys and values in the order of the file; no key occurs twice. Where the file repeats one, the
+    /// last value is here, under a tag that makes every reader report it.
     Map(Vec<(Key, Node)>),
 }
 
@@ -188,11 +189,39 @@ impl Node {
         }
     }
 
+    /// What the tree takes in memory, in about bytes. It bounds what includes may bring together.
+    pub fn weight(&self) -> usize {
+        let inside: usize = match &self.kind {
+            Kind::List(items) => items.iter().map(Node::weight).sum(),
+            Kind::Map(entries) => {
+                entries.iter().map(|(key, node)| build::NODE_WEIGHT + key.text.len() + node.weight()).sum()
+            }
+            _ => 0,
+        };
+        build::node_weight(self) + inside
+    }
+
+    /// How many lists and mappings stand inside one another.
+    pub fn depth(&self) -> usize {
+        match &self.kind {
+            Kind::List(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
+            Kind::Map(entries) => 1 + entries.iter().map(|(_, node)| node.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Marks the value of a key that stands a second time; `first` is the line of the first.
+    fn mark_repeated(&mut self, key: &Key, first: u32) {
+        self.tag = Some(format!("{REPEATED}{first} {}", key.text).into());
+        self.location = key.location.clone();
+    }
+
     /// One problem for each tag in this tree that nobody resolved.
     pub fn unresolved_tags(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Some(tag) = &self.tag {
-            problems.push(self.problem(path, format!("the tag `{tag}` is not supported here")));
+            let message = repeated(tag).unwrap_or_else(|| format!("the tag `{tag}` is not supported here"));
+            problems.push(self.problem(path, message));
         }
         match &self.kind {
             Kind::List(items) => {
@@ -212,12 +241,23 @@ impl Node {
 
     fn expected(&self, what: &str, path: &str) -> Problem {
         match &self.tag {
-            Some(tag) => {
-                self.problem(path, format!("expected {what}, and the tag `{tag}` is not supported here"))
-            }
+            Some(tag) => self.problem(
+                path,
+                repeated(tag)
+                    .unwrap_or_else(|| format!("expected {what}, and the tag `{tag}` is not supported here")),
+            ),
             None => self.problem(path, format!("expected {what}, found {}", self.kind.name())),
         }
     }
+}
+
+/// The mark of a repeated key's value. No tag in a file can hold a space, so none can be mistaken.
+const REPEATED: &str = "!repeated ";
+
+/// What a mark says for people, if `tag` is one.
+fn repeated(tag: &str) -> Option<String> {
+    let (line, key) = tag.strip_prefix(REPEATED)?.split_once(' ')?;
+    Some(format!("the key `{key}` stands a second time in this mapping; the first is on line {line}"))
 }
 
 /// Extends a path by a key: `mqtt` and `light` give `mqtt.light`.

@@ -123,8 +123,13 @@ impl Action {
             return Some(Action { is_enabled: true, continue_on_error: false, kind });
         }
         let mut fields = reader.fields(node, path)?;
-        let kind = read_kind(reader, &mut fields).ok()?;
+        let unsupported_before = reader.unsupported.len();
+        let kind = read_kind(reader, &mut fields);
         let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        if !is_enabled {
+            reader.forget_unsupported(unsupported_before);
+        }
+        let kind = kind.ok()?;
         let continue_on_error = fields.boolean("continue_on_error").unwrap_or(false);
         fields.accept(&["alias", "metadata"]);
         reader.finish(fields);
@@ -171,15 +176,13 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Acti
 
 fn report_unknown(reader: &mut Reader, fields: &Fields<'_>) -> UnknownKind {
     let node = fields.node();
-    reader.problems.push(match KINDS_NOT_YET.iter().find(|key| fields.has(key)) {
-        Some(key) => node.problem(fields.path(), format!("the action `{key}` is not supported yet")),
-        None => {
-            let keys = node.as_map().unwrap_or_default().iter().map(|(key, _)| key.text.as_str());
-            let mut problem =
-                node.problem(fields.path(), "says no kind: expected `action:`, `delay:` or the like");
-            problem.hint = keys.flat_map(|key| did_you_mean(key, KINDS)).next().map(str::to_owned);
-            problem
-        }
-    });
+    if let Some(key) = KINDS_NOT_YET.iter().find(|key| fields.has(key)) {
+        reader.unsupported(node, fields.path(), "action", key);
+        return UnknownKind;
+    }
+    let keys = node.as_map().unwrap_or_default().iter().map(|(key, _)| key.text.as_str());
+    let mut problem = node.problem(fields.path(), "says no kind: expected `action:`, `delay:` or the like");
+    problem.hint = keys.flat_map(|key| did_you_mean(key, KINDS)).next().map(str::to_owned);
+    reader.problems.push(problem);
     UnknownKind
 }

@@ -77,8 +77,13 @@ impl Condition {
             Kind::List(_) => Some(Condition::Logic(Logic::And(Condition::read_all(reader, node, path)))),
             _ => {
                 let mut fields = reader.fields(node, path)?;
-                let condition = read_kind(reader, &mut fields).ok()?;
+                let unsupported_before = reader.unsupported.len();
+                let condition = read_kind(reader, &mut fields);
                 let is_enabled = fields.boolean("enabled").unwrap_or(true);
+                if !is_enabled {
+                    reader.forget_unsupported(unsupported_before);
+                }
+                let condition = condition.ok()?;
                 fields.accept(&["alias"]);
                 reader.finish(fields);
                 condition.filter(|_| is_enabled)

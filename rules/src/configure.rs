@@ -20,7 +20,7 @@ impl Work<'_> {
         self.effect(Effect::Configured {
             entities: count(self.declared.len()),
             automations: count(self.home.automations.len()),
-            broken: count(self.home.broken.len()),
+            broken: count(self.home.broken.len() + self.home.unsupported.len()),
         });
     }
 

@@ -4,7 +4,13 @@
 //!
 //! Compiling is a pure function of the files, so replicas need to agree on the files only.
 
+mod blueprint;
+mod files;
+mod include;
+mod references;
 mod routes;
+mod secrets;
+mod sections;
 mod sources;
 
 use crate::SourceFile;
@@ -15,7 +21,12 @@ use gable_devices::yaml::{self, Node, did_you_mean};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use include::Tags;
+pub use references::{Reference, references};
 pub(crate) use routes::{Routes, TriggerRef};
+use secrets::Redaction;
+use sections::Instances;
+use sources::Loaded;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +35,21 @@ pub enum Severity {
     Error,
     /// Probably not what was meant; it is in use.
     Warning,
+    /// Sound, and nothing that Gable can run: the automation it stands in is out of use.
+    Unsupported,
+    /// Sound, and left alone: what belongs to other integrations of Home Assistant.
+    Info,
+}
+
+/// Something that Gable does not run, by kind: for counting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// `trigger`, `condition`, `action`, `service`, `key`, `section`, ...
+    pub what: &'static str,
+    /// Which: `device`, `tts.speak`, ...
+    pub word: String,
+    /// How often it stands there.
+    pub count: usize,
 }
 
 /// One thing that is wrong in the home's files.
@@ -32,6 +58,8 @@ pub struct Problem {
     pub severity: Severity,
     /// The automation that it concerns.
     pub automation: Option<String>,
+    /// What is missing, if that is all that is wrong.
+    pub missing: Option<Missing>,
     /// The place, what is wrong there, and what was perhaps meant.
     pub what: yaml::Problem,
 }
@@ -42,8 +70,11 @@ pub struct Report {
     pub entities: usize,
     /// The automations that run.
     pub automations: usize,
+    /// The automations that are out of use for what Gable does not run.
+    pub unsupported: usize,
     /// The automations that are broken.
     pub broken: usize,
+    pub blueprints: usize,
     /// In the order of the files.
     pub problems: Vec<Problem>,
 }
@@ -57,7 +88,9 @@ pub fn check(sources: &[SourceFile]) -> Report {
     Report {
         entities: entities.len(),
         automations: home.automations.len(),
+        unsupported: home.unsupported.len(),
         broken: home.broken.len(),
+        blueprints: home.blueprints,
         problems: home.problems,
     }
 }
@@ -75,6 +108,11 @@ pub(crate) struct Home {
     hints_left: u32,
     /// The ids of those that are not.
     pub(crate) broken: Vec<String>,
+    /// The ids of those that are sound and hold something that Gable does not run.
+    pub(crate) unsupported: Vec<String>,
+    pub(crate) blueprints: usize,
+    /// Keeps secrets out of what people are shown.
+    pub(crate) redaction: Redaction,
     pub(crate) problems: Vec<Problem>,
     pub(crate) routes: Routes,
     /// The filters of the triggers.
@@ -85,23 +123,36 @@ impl Home {
     /// Compiles the files. What is broken is left out and reported.
     pub(crate) fn compile(sources: &[SourceFile]) -> (Home, Entities) {
         let mut home = Home { hints_left: HINTS_MAX, ..Home::default() };
-        let sections = sources::read(sources, &mut home.problems);
+        let Loaded { mut sections, blueprints, tags, redaction } = sources::read(sources);
+        home.problems.append(&mut sections.problems);
+        home.blueprints = blueprints.len();
+        home.redaction = redaction;
         let (entities, problems) = Entities::from_nodes(&sections.mqtt);
         home.problems.extend(problems.into_iter().map(Problem::error));
         for (node, path) in &sections.automations {
-            home.add_automation(&entities, node, path);
+            home.add_automation(&entities, node, path, &sections.instances);
         }
         home.routes = Routes::new(&home.automations);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
         home.topic_filters =
             triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)).collect();
-        let place = |problem: &Problem| {
-            let location = problem.what.location.clone();
-            location
-                .map(|at| (sources.iter().position(|source| *source.name == *at.file), at.line, at.column))
-        };
-        home.problems.sort_by_cached_key(place);
+        home.finish_problems(sources, &tags);
         (home, entities)
+    }
+
+    /// Explains tags, keeps secrets out, and puts the problems into the order of the files.
+    fn finish_problems(&mut self, sources: &[SourceFile], tags: &Tags) {
+        tags.explain(&mut self.problems);
+        for problem in &mut self.problems {
+            self.redaction.apply_to(&mut problem.what);
+        }
+        let places: BTreeMap<&str, usize> =
+            sources.iter().enumerate().map(|(n, source)| (source.name.as_str(), n)).collect();
+        let place = |problem: &Problem| {
+            let location = problem.what.location.as_ref();
+            location.map(|at| (places.get(&*at.file).copied(), at.line, at.column))
+        };
+        self.problems.sort_by_key(place);
     }
 
     /// The automation of this id, if it is sound.
@@ -109,7 +160,7 @@ impl Home {
         self.by_id.get(id).and_then(|place| self.automations.get(*place))
     }
 
-    fn add_automation(&mut self, entities: &Entities, node: &Node, path: &str) {
+    fn add_automation(&mut self, entities: &Entities, node: &Node, path: &str, instances: &Instances) {
         let name = Name::read(node);
         let (id, duplicate) = self.choose_id(node, path, &name);
         let mut reader = Reader::default();
@@ -118,15 +169,23 @@ impl Home {
         for mention in &reader.mentions {
             self.warn_of_stranger(entities, &id, mention);
         }
-        let is_sound = reader.problems.is_empty();
+        let (is_sound, is_supported) = (reader.problems.is_empty(), reader.unsupported.is_empty());
         let errors = reader.problems.into_iter().map(Problem::error);
-        self.problems.extend(errors.map(|problem| Problem { automation: Some(id.clone()), ..problem }));
-        match automation.filter(|_| is_sound) {
-            Some(automation) => {
+        let unsupported = reader.unsupported.into_iter().map(|(missing, what)| Problem {
+            missing: Some(missing),
+            ..Problem::with(Severity::Unsupported, what)
+        });
+        self.problems.extend(errors.chain(unsupported).map(|mut problem| {
+            instances.relocate(node, &mut problem.what);
+            Problem { automation: Some(id.clone()), ..problem }
+        }));
+        match automation {
+            Some(automation) if is_sound && is_supported => {
                 self.by_id.insert(id, self.automations.len());
                 self.automations.push(automation);
             }
-            None => self.broken.push(id),
+            _ if is_sound && !is_supported => self.unsupported.push(id),
+            _ => self.broken.push(id),
         }
     }
 
@@ -154,7 +213,8 @@ impl Home {
     }
 
     fn warn_of_stranger(&mut self, entities: &Entities, automation: &str, mention: &Mention) {
-        if entities.get(&mention.entity_id).is_some() {
+        // Where the files declare nothing, the entities come from elsewhere.
+        if entities.is_empty() || entities.get(&mention.entity_id).is_some() {
             return;
         }
         let hints = self.hints_left;
@@ -166,17 +226,18 @@ impl Home {
             message: format!("there is no entity `{}`", mention.entity_id),
             hint: did_you_mean(mention.entity_id.as_str(), known).map(str::to_owned),
         };
-        self.problems.push(Problem {
-            severity: Severity::Warning,
-            automation: Some(automation.to_owned()),
-            what,
-        });
+        let automation = Some(automation.to_owned());
+        self.problems.push(Problem { automation, ..Problem::with(Severity::Warning, what) });
     }
 }
 
 impl Problem {
-    fn error(what: yaml::Problem) -> Problem {
-        Problem { severity: Severity::Error, automation: None, what }
+    pub(crate) fn error(what: yaml::Problem) -> Problem {
+        Problem::with(Severity::Error, what)
+    }
+
+    pub(crate) fn with(severity: Severity, what: yaml::Problem) -> Problem {
+        Problem { severity, automation: None, missing: None, what }
     }
 }
 
@@ -185,6 +246,8 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Unsupported => "unsupported",
+            Severity::Info => "info",
         })
     }
 }

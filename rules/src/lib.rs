@@ -38,7 +38,7 @@ mod work;
 pub use cache::{Cache, Counters, Policy, PolicyError};
 pub use effect::{Effect, Ended, Refusal, TimerReason};
 pub use entity::EntityState;
-pub use home::{Problem, Report, Severity, check};
+pub use home::{Missing, Problem, Reference, Report, Severity, check, references};
 pub use ids::{CommandId, Id, IdError, LogIndex, NodeId, RunId, TimerId};
 pub use input::{Hlc, Input, InputKind, Message, Origin, SourceFile};
 pub use nodes::Node;

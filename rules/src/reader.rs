@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is collected, so that a person mends a file in one go.
 
+use crate::home::Missing;
 use crate::text::Text;
 use gable_devices::yaml::{Fields, Kind, Location, Node, Problem};
 use gable_devices::{EntityId, Template, is_template};
@@ -42,6 +43,8 @@ const NAMES_NOT_YET: [&str; 27] = [
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
+    /// What is sound and can not be run here; it puts the automation out of use as a problem does.
+    pub(crate) unsupported: Vec<(Missing, Problem)>,
     /// The entities it names, and where.
     pub(crate) mentions: Vec<Mention>,
 }
@@ -74,14 +77,25 @@ impl Reader {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }
 
+    /// Reports something that is sound in Home Assistant and can not be run here: `what` is the kind
+    /// of thing (`trigger`, `service`, `key`), `word` says which.
+    pub(crate) fn unsupported(&mut self, node: &Node, path: &str, what: &'static str, word: &str) {
+        let problem = node.problem(path, format!("Gable does not run the {what} `{word}`"));
+        self.unsupported.push((Missing { what, word: word.to_owned(), count: 1 }, problem));
+    }
+
     /// Reports keys that Home Assistant knows and this home does not know yet.
     pub(crate) fn not_yet(&mut self, fields: &mut Fields<'_>, keys: &[&'static str]) {
         for key in keys {
             if let Some(node) = fields.get(key) {
-                self.problems
-                    .push(node.problem(&fields.path_of(key), format!("`{key}` is not supported yet")));
+                self.unsupported(node, &fields.path_of(key), "key", key);
             }
         }
+    }
+
+    /// How much was unsupported so far: what stands in something that is switched off does not count.
+    pub(crate) fn forget_unsupported(&mut self, before: usize) {
+        self.unsupported.truncate(before);
     }
 
     /// Reports a word that is not among `supported`: either not supported yet, or unknown.
@@ -89,16 +103,22 @@ impl Reader {
         &mut self,
         node: &Node,
         path: &str,
-        what: &str,
+        what: &'static str,
         word: &str,
         (supported, not_yet): (&[&'static str], &[&'static str]),
     ) {
-        self.problems.push(if not_yet.contains(&word) {
-            node.problem(path, format!("the {what} `{word}` is not supported yet"))
-        } else {
-            node.problem(path, format!("unknown {what} `{word}`"))
-                .meant(word, supported.iter().chain(not_yet).copied())
-        });
+        if not_yet.contains(&word) {
+            return self.unsupported(node, path, what, word);
+        }
+        let problem = node.problem(path, format!("unknown {what} `{word}`"));
+        let problem = problem.meant(word, supported.iter().chain(not_yet).copied());
+        let is_word =
+            word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.');
+        match problem.hint {
+            // Other integrations bring kinds of their own, such as `webostv.turn_on`.
+            None if is_word && !word.is_empty() => self.unsupported(node, path, what, word),
+            _ => self.problems.push(problem),
+        }
     }
 
     /// Reads one entity id and remembers that it was named.
@@ -164,7 +184,7 @@ impl Reader {
         let template = self.keep(template)?;
         for name in template.names() {
             if NAMES_NOT_YET.contains(&name.as_str()) {
-                self.problems.push(node.problem(path, format!("`{name}` in templates is not supported yet")));
+                self.unsupported(node, path, "template function", &name);
             }
         }
         Some(template)

@@ -73,10 +73,15 @@ impl Trigger {
     /// Reads one trigger in either spelling.
     pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str, place: u32) -> Option<Trigger> {
         let mut fields = reader.fields(node, path)?;
-        let kind = read_kind(reader, &mut fields).ok()?;
+        let unsupported_before = reader.unsupported.len();
+        let kind = read_kind(reader, &mut fields);
+        let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        if !is_enabled {
+            reader.forget_unsupported(unsupported_before);
+        }
+        let kind = kind.ok()?;
         let id = fields.text("id").unwrap_or_else(|| place.to_string());
         let alias = fields.text("alias");
-        let is_enabled = fields.boolean("enabled").unwrap_or(true);
         reader.not_yet(&mut fields, &["variables"]);
         reader.finish(fields);
         Some(Trigger { id, place, alias, is_enabled, kind: kind? })

@@ -80,6 +80,8 @@ pub(super) fn line(problem: &Problem, palette: Palette) -> String {
     let severity = match problem.severity {
         Severity::Error => palette.red("error"),
         Severity::Warning => palette.yellow("warning"),
+        Severity::Unsupported => palette.yellow("unsupported"),
+        Severity::Info => "info".to_owned(),
     };
     let automation = problem.automation.as_ref().map(|id| format!("automation `{id}`: ")).unwrap_or_default();
     let path = if what.path.is_empty() { String::new() } else { format!("{}: ", what.path) };
@@ -91,6 +93,7 @@ fn to_json(report: &Report) -> Value {
     json!({
         "entities": report.entities,
         "automations": report.automations,
+        "unsupported": report.unsupported,
         "broken": report.broken,
         "problems": report.problems.iter().map(crate::http::problems::to_json).collect::<Vec<_>>(),
     })
@@ -113,8 +116,10 @@ mod tests {
             message: "`stat` is not a kind of trigger".into(),
             hint: Some("state".into()),
         };
-        let problem = Problem { severity: Severity::Error, automation: Some("hall_light".into()), what };
-        let report = Report { entities: 1, automations: 2, broken: 1, problems: vec![problem] };
+        let automation = Some("hall_light".into());
+        let problem = Problem { severity: Severity::Error, automation, missing: None, what };
+        let problems = vec![problem];
+        let report = Report { entities: 1, automations: 2, broken: 1, problems, ..Report::default() };
         let expected = "home.yaml:12:5: error: automation `hall_light`: automation[0].triggers[0].trigger: \
                         `stat` is not a kind of trigger (did you mean `state`?)\n\
                         1 entity, 3 automations (1 broken): 1 error, 0 warnings\n";

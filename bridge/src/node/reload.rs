@@ -7,7 +7,7 @@ use gable_rules::{InputKind, Severity, SourceFile};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// How often the files are read again; they are small, and no file system has to tell.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -75,6 +75,12 @@ impl Reload {
                     }
                     Severity::Warning => {
                         warn!(node = %self.replica.node(), problem = %problem.what, "a doubt about the home's files")
+                    }
+                    Severity::Unsupported => {
+                        warn!(node = %self.replica.node(), problem = %problem.what, "an automation is out of use")
+                    }
+                    Severity::Info => {
+                        debug!(node = %self.replica.node(), problem = %problem.what, "a part of the home's files is not for Gable")
                     }
                 }
             }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 /// Longest text taken, in bytes. The largest homes known have configurations below one megabyte.
 const TEXT_MAX: usize = 4 << 20;
 /// Deepest nesting. Consumers recurse, so this also bounds their stack.
-const DEPTH_MAX: usize = 64;
+pub const DEPTH_MAX: usize = 64;
 /// Most memory, in about bytes, that a document may take after its aliases are expanded.
 const WEIGHT_MAX: usize = 32 << 20;
 /// What a node weighs besides its text.
-const NODE_WEIGHT: usize = 96;
+pub(super) const NODE_WEIGHT: usize = 96;
 
 /// Reads one YAML document. `file` names it in problems.
 pub fn parse(file: &str, text: &str) -> Result<Node, Problem> {
@@ -72,7 +72,7 @@ enum Open {
         entries: Vec<(Key, Node)>,
         /// What `<<` brings; the mapping's own entries stand above it.
         merged: Vec<(Key, Node)>,
-        seen: BTreeSet<String>,
+        seen: BTreeMap<String, First>,
         key: Option<PendingKey>,
     },
 }
@@ -80,6 +80,15 @@ enum Open {
 struct PendingKey {
     key: Key,
     is_merge: bool,
+    /// Where the key stands for the first time, if this is not the first time.
+    first: Option<First>,
+}
+
+/// Where a key stands first: its line, and its place among the entries.
+#[derive(Clone, Copy)]
+struct First {
+    line: u32,
+    place: usize,
 }
 
 impl Builder {
@@ -99,7 +108,7 @@ impl Builder {
             Event::SequenceStart(anchor, tag) => self.open(Open::List(Vec::new()), anchor, tag, at),
             Event::MappingStart(anchor, tag) => {
                 let open =
-                    Open::Map { entries: Vec::new(), merged: Vec::new(), seen: BTreeSet::new(), key: None };
+                    Open::Map { entries: Vec::new(), merged: Vec::new(), seen: BTreeMap::new(), key: None };
                 self.open(open, anchor, tag, at)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(at),
@@ -161,7 +170,7 @@ impl Builder {
     fn place(&mut self, node: Node, anchor: usize, weight: usize, at: Marker) -> Result<(), Problem> {
         if anchor != 0 {
             self.weigh(weight, at)?;
-            let depth = depth(&node);
+            let depth = node.depth();
             self.anchors.insert(anchor, Anchored { node: node.clone(), weight, depth });
         }
         let Some(frame) = self.stack.last_mut() else {
@@ -176,8 +185,18 @@ impl Builder {
             Open::Map { entries, merged, key, .. } => match key.take() {
                 None => Err("a key has to be a text"),
                 Some(PendingKey { is_merge: true, .. }) => merge(merged, node),
-                Some(PendingKey { key, is_merge: false }) => {
+                Some(PendingKey { key, first: None, .. }) => {
                     entries.push((key, node));
+                    Ok(())
+                }
+                // What the key says is in doubt, so what stands in this mapping is out of use; the
+                // rest of the file is not.
+                Some(PendingKey { key, first: Some(first), .. }) => {
+                    let mut node = node;
+                    node.mark_repeated(&key, first.line);
+                    if let Some(entry) = entries.get_mut(first.place) {
+                        *entry = (key, node);
+                    }
                     Ok(())
                 }
             },
@@ -189,14 +208,15 @@ impl Builder {
     fn take_key(&mut self, text: &str, is_plain: bool, at: Marker) -> Result<(), Problem> {
         self.weigh(NODE_WEIGHT + text.len(), at)?;
         let location = self.location(at);
-        let Some(Frame { open: Open::Map { seen, key, .. }, .. }) = self.stack.last_mut() else {
+        let Some(Frame { open: Open::Map { entries, seen, key, .. }, .. }) = self.stack.last_mut() else {
             return Err(self.problem(at, "a key stands outside of a mapping"));
         };
-        if !seen.insert(text.to_owned()) {
-            return Err(self.problem(at, format!("the key `{text}` stands a second time in this mapping")));
+        let first = seen.get(text).copied();
+        if first.is_none() {
+            seen.insert(text.to_owned(), First { line: location.line, place: entries.len() });
         }
         let key_found = Key { text: text.to_owned(), location };
-        *key = Some(PendingKey { key: key_found, is_merge: is_plain && text == "<<" });
+        *key = Some(PendingKey { key: key_found, is_merge: is_plain && text == "<<", first });
         Ok(())
     }
 
@@ -267,18 +287,11 @@ impl Builder {
     }
 }
 
-fn node_weight(node: &Node) -> usize {
+/// What a node takes in memory, in about bytes, without what is in it.
+pub(super) fn node_weight(node: &Node) -> usize {
     match &node.kind {
         Kind::Text(text) => NODE_WEIGHT + text.len(),
         _ => NODE_WEIGHT,
-    }
-}
-
-fn depth(node: &Node) -> usize {
-    match &node.kind {
-        Kind::List(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Kind::Map(entries) => 1 + entries.iter().map(|(_, node)| depth(node)).max().unwrap_or(0),
-        _ => 0,
     }
 }
 
@@ -301,7 +314,7 @@ fn merge(merged: &mut Vec<(Key, Node)>, node: Node) -> Result<(), &'static str> 
 fn with_merged(
     entries: Vec<(Key, Node)>,
     merged: Vec<(Key, Node)>,
-    own: &BTreeSet<String>,
+    own: &BTreeMap<String, First>,
 ) -> Vec<(Key, Node)> {
     if merged.is_empty() {
         return entries;
@@ -309,7 +322,7 @@ fn with_merged(
     let mut taken = BTreeSet::new();
     let mut all: Vec<(Key, Node)> = merged
         .into_iter()
-        .filter(|(key, _)| !own.contains(&key.text) && taken.insert(key.text.clone()))
+        .filter(|(key, _)| !own.contains_key(&key.text) && taken.insert(key.text.clone()))
         .collect();
     all.extend(entries);
     all

@@ -70,12 +70,27 @@ fn anchors_aliases_and_merge_keys_expand() {
 
 #[test]
 fn mistakes_carry_their_place() {
-    check("a: 1\na: 2\n", "home.yaml:2:1: the key `a` stands a second time in this mapping");
     check("a: 1\n---\nb: 2\n", "home.yaml:2:1: a second document begins; one file holds one");
     check("? [1]\n: 2\n", "home.yaml:1:3: a key has to be a text");
     assert!(parse("home.yaml", "a: [1, 2\nb: 3\n").is_err());
     assert!(parse("home.yaml", "a: *nowhere\n").is_err());
     assert!(parse("home.yaml", "a: {b: 1\nc: }}").is_err());
+}
+
+#[test]
+fn a_repeated_key_spoils_its_mapping_only() {
+    let node = parse("home.yaml", "- x: {a: 1, b: 2,\n   a: !secret y}\n- fine\n").unwrap();
+    let problems: Vec<String> = node.unresolved_tags("list").iter().map(Problem::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "home.yaml:2:4: list[0].x.a: the key `a` stands a second time in this mapping; the first is on line 1"
+        ]
+    );
+    let mapping = node.as_list().unwrap()[0].get("x").unwrap();
+    assert_eq!(mapping.as_map().unwrap().len(), 2);
+    assert!(mapping.get("a").unwrap().text("list[0].x.a").unwrap_err().message.contains("a second time"));
+    assert!(node.weight() > 0 && node.depth() == 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::publish::PublishAction;
 use super::{ActionKind, Failure};
 use crate::reader::Reader;
 use crate::text::{DataText, Text};
-use gable_devices::yaml::{Fields, Node, Problem};
+use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Context, Data, Entities, EntityId, is_template};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,9 +69,8 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         return publish.map(ActionKind::Publish);
     }
     if let Text::Plain(service) = &service
-        && let Err(problem) = check_service(node, &path, service)
+        && !check_service(reader, node, &path, service)
     {
-        reader.problems.push(problem);
         fields.accept(&["data", "target", "entity_id"]);
         return None;
     }
@@ -94,19 +93,21 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
     Some(ActionKind::Call(Call { service, targets, data }))
 }
 
-fn check_service(node: &Node, path: &str, service: &str) -> Result<(), Problem> {
+/// Reports a service that is not known here.
+fn check_service(reader: &mut Reader, node: &Node, path: &str, service: &str) -> bool {
     let (domain, name) = service.split_once('.').unwrap_or((service, ""));
-    match services_of(domain) {
-        Some(names) if names.contains(&name) => Ok(()),
-        Some(names) => {
-            let problem = node.problem(path, format!("unknown service `{service}`"));
-            Err(problem.meant(name, names.iter().copied()))
-        }
-        None => {
-            let problem = node.problem(path, format!("the service `{service}` is not supported yet"));
-            Err(problem.meant(domain, SERVICES.iter().map(|(known, _)| *known).chain(["mqtt"])))
-        }
+    let problem = node.problem(path, format!("unknown service `{service}`"));
+    let problem = match services_of(domain) {
+        Some(names) if names.contains(&name) => return true,
+        Some(names) => problem.meant(name, names.iter().copied()),
+        None => problem.meant(domain, SERVICES.iter().map(|(known, _)| *known).chain(["mqtt"])),
+    };
+    match problem.hint {
+        // Other integrations bring services of their own.
+        None => reader.unsupported(node, path, "service", service),
+        Some(_) => reader.problems.push(problem),
     }
+    false
 }
 
 fn services_of(domain: &str) -> Option<&'static [&'static str]> {
