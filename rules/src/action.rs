@@ -3,21 +3,28 @@
 
 pub(crate) mod branch;
 pub(crate) mod call;
-pub(crate) mod delay;
+pub(crate) mod event;
 pub(crate) mod publish;
+pub(crate) mod repeat;
 pub(crate) mod stop;
+pub(crate) mod variables;
+pub(crate) mod wait;
 
 use crate::Ended;
 use crate::condition::Condition;
 use crate::reader::{Reader, UnknownKind};
-use gable_devices::Millis;
+use crate::run::Wait;
+use crate::span::Span;
 use gable_devices::yaml::{Fields, Kind, Node, did_you_mean};
 
 use branch::{Choose, If};
 use call::Call;
-use delay::Delay;
+use event::EventAction;
 use publish::PublishAction;
+use repeat::Repeat;
 use stop::Stop;
+use variables::Variables;
+use wait::{WaitForTrigger, WaitTemplate};
 
 /// Why an action was not done.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +51,13 @@ impl Failure {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sequence(pub(crate) Vec<Action>);
 
+impl Sequence {
+    /// The action at a place.
+    pub(crate) fn at(&self, place: u32) -> Option<&Action> {
+        self.0.get(usize::try_from(place).ok()?)
+    }
+}
+
 /// One action.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Action {
@@ -57,12 +71,18 @@ pub(crate) struct Action {
 pub(crate) enum ActionKind {
     Publish(PublishAction),
     Call(Call),
-    Delay(Delay),
+    Delay(Span),
     Condition(Condition),
     Choose(Choose),
     If(If),
     Sequence(Sequence),
     Stop(Stop),
+    Variables(Variables),
+    Repeat(Repeat),
+    Parallel(Vec<Sequence>),
+    WaitTemplate(WaitTemplate),
+    WaitForTrigger(WaitForTrigger),
+    Event(EventAction),
 }
 
 /// Where a run goes after an action.
@@ -71,8 +91,10 @@ pub(crate) enum Step {
     Next,
     /// Into one of the action's branches, and then on after the action.
     Enter(u32),
-    /// On after this span.
-    Wait(Millis),
+    /// On where its cursor stands by now.
+    Stay,
+    /// On when what it waits for has come.
+    Wait(Wait),
     /// Out of the innermost sequence: a condition in it is false.
     Leave,
     /// Nowhere.
@@ -80,7 +102,7 @@ pub(crate) enum Step {
 }
 
 /// The keys that make a mapping an action of some kind. `alias` and the like belong to all.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 18] = [
     "action",
     "service",
     "delay",
@@ -93,18 +115,14 @@ const KINDS: [&str; 12] = [
     "or",
     "not",
     "scene",
-];
-const KINDS_NOT_YET: [&str; 9] = [
     "event",
     "parallel",
     "repeat",
     "variables",
     "wait_for_trigger",
     "wait_template",
-    "device_id",
-    "set_conversation_response",
-    "scene",
 ];
+const KINDS_NOT_YET: [&str; 3] = ["device_id", "set_conversation_response", "scene"];
 
 impl Sequence {
     /// Reads a list of actions, or a single one.
@@ -142,11 +160,17 @@ impl Action {
             ActionKind::Choose(choose) => choose.branch(number),
             ActionKind::If(action) => action.branch(number),
             ActionKind::Sequence(sequence) => (number == 0).then_some(sequence),
+            ActionKind::Repeat(repeat) => repeat.branch(number),
+            ActionKind::Parallel(branches) => branches.get(usize::try_from(number).ok()?),
             ActionKind::Publish(_)
             | ActionKind::Call(_)
             | ActionKind::Delay(_)
             | ActionKind::Condition(_)
-            | ActionKind::Stop(_) => None,
+            | ActionKind::Stop(_)
+            | ActionKind::Variables(_)
+            | ActionKind::WaitTemplate(_)
+            | ActionKind::WaitForTrigger(_)
+            | ActionKind::Event(_) => None,
         }
     }
 }
@@ -157,7 +181,7 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Acti
     Ok(if has("action") || has("service") {
         call::read(reader, fields)
     } else if has("delay") {
-        Delay::read(reader, fields).map(ActionKind::Delay)
+        Span::read(reader, fields, "delay").map(ActionKind::Delay)
     } else if has("choose") {
         Choose::read(reader, fields).map(ActionKind::Choose)
     } else if has("if") {
@@ -165,6 +189,18 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Acti
     } else if has("sequence") {
         let path = fields.path_of("sequence");
         fields.get("sequence").map(|node| ActionKind::Sequence(Sequence::read(reader, node, &path)))
+    } else if has("repeat") {
+        Repeat::read(reader, fields).map(ActionKind::Repeat)
+    } else if has("parallel") {
+        read_parallel(reader, fields).map(ActionKind::Parallel)
+    } else if has("wait_template") {
+        WaitTemplate::read(reader, fields).map(ActionKind::WaitTemplate)
+    } else if has("wait_for_trigger") {
+        WaitForTrigger::read(reader, fields).map(ActionKind::WaitForTrigger)
+    } else if has("variables") {
+        Some(ActionKind::Variables(Variables::read(reader, fields, "variables")))
+    } else if has("event") {
+        EventAction::read(reader, fields).map(ActionKind::Event)
     } else if has("stop") {
         Stop::read(reader, fields).map(ActionKind::Stop)
     } else if has("condition") || has("and") || has("or") || has("not") {
@@ -172,6 +208,14 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Acti
     } else {
         return Err(report_unknown(reader, fields));
     })
+}
+
+/// Each item is a branch: one action, a list of them, or a mapping with `sequence:`.
+fn read_parallel(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Vec<Sequence>> {
+    let path = fields.path_of("parallel");
+    let items = fields.require("parallel")?.list_or_single();
+    let item = |(n, node): (usize, &Node)| Sequence::read(reader, node, &format!("{path}[{n}]"));
+    Some(items.iter().enumerate().map(item).collect())
 }
 
 fn report_unknown(reader: &mut Reader, fields: &Fields<'_>) -> UnknownKind {

@@ -28,11 +28,13 @@ impl State {
             Err(refusal) => return vec![Effect::Refused(refusal)],
             Ok(taken) => taken,
         };
-        let former = match &input.kind {
-            InputKind::Configure(sources) => Some(self.replace_home(sources)),
-            _ => None,
+        let (former, farewell) = match &input.kind {
+            InputKind::Configure(sources) => self.replace_home(sources),
+            _ => Default::default(),
         };
-        let mut work = Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes);
+        let mut work =
+            Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
+        work.effects = farewell;
         let node = input.origin.node;
         if taken == Taken::FirstOfBoot {
             work.on_boot(node);
@@ -42,8 +44,8 @@ impl State {
             InputKind::TimerDue(timer_id) => work.on_timer_due(*timer_id),
             InputKind::CommandSent(command_id) => work.on_command_sent(*command_id),
             InputKind::Configure(_) => {
-                let (home, entities) = former.unwrap_or_default();
-                work.on_configured(&home, &entities);
+                let (home, entities) = &former;
+                work.on_configured(home, entities);
             }
             InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
             InputKind::NodeSeen { node, up } => work.on_node(*node, |node| node.up = *up),
@@ -52,18 +54,24 @@ impl State {
         work.effects
     }
 
-    /// Takes new files into force and returns what was in force.
-    fn replace_home(&mut self, sources: &[SourceFile]) -> (Arc<Home>, Arc<Entities>) {
+    /// Takes new files into force; returns what was in force, and how that took its leave.
+    fn replace_home(&mut self, sources: &[SourceFile]) -> (Former, Vec<Effect>) {
+        let (home, entities) = Home::compile(sources);
+        let mut work =
+            Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
+        work.leave_home(&home);
+        let farewell = work.effects;
         self.rows.sources = sources.into();
         self.routes.clear();
-        let (home, entities) = Home::compile(sources);
         self.filters = filters_of(&home, &entities);
-        (
-            std::mem::replace(&mut self.home, Arc::new(home)),
-            std::mem::replace(&mut self.entities, Arc::new(entities)),
-        )
+        let home = std::mem::replace(&mut self.home, Arc::new(home));
+        let entities = std::mem::replace(&mut self.entities, Arc::new(entities));
+        ((home, entities), farewell)
     }
 }
+
+/// The home and the entities that were in force before.
+type Former = (Arc<Home>, Arc<Entities>);
 
 impl<'s> Work<'s> {
     fn on_message(&mut self, node: NodeId, message: &'s Message) {

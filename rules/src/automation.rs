@@ -1,6 +1,7 @@
 //! Automations as the files declare them.
 
 use crate::action::Sequence;
+use crate::action::variables::Variables;
 use crate::condition::Condition;
 use crate::reader::Reader;
 use crate::trigger::Trigger;
@@ -25,7 +26,11 @@ pub(crate) struct Automation {
     pub(crate) max: usize,
     /// `max_exceeded: silent`.
     pub(crate) is_quiet: bool,
+    /// What triggers may use, and runs.
+    pub(crate) trigger_variables: Variables,
     pub(crate) triggers: Vec<Trigger>,
+    /// What conditions and actions may use.
+    pub(crate) variables: Variables,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) actions: Sequence,
     /// What the file says: an automation whose definition is the same after a reload goes on.
@@ -91,7 +96,9 @@ impl Automation {
         let is_quiet = fields.choice("max_exceeded", &words.map(|word| (word, word == "silent")));
         let is_enabled = fields.boolean("initial_state").unwrap_or(true);
         fields.accept(&["id", "description", "trace"]);
-        reader.not_yet(&mut fields, &["variables", "trigger_variables", "use_blueprint"]);
+        let trigger_variables = Variables::read(reader, &mut fields, "trigger_variables");
+        let variables = Variables::read(reader, &mut fields, "variables");
+        reader.not_yet(&mut fields, &["use_blueprint"]);
         let triggers = read_triggers(reader, &mut fields);
         let conditions = match fields.get_any(&["conditions", "condition"]) {
             Some((key, node)) => Condition::read_all(reader, node, &fields.path_of(key)),
@@ -112,7 +119,9 @@ impl Automation {
             mode,
             max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX),
             is_quiet: is_quiet.unwrap_or(false),
+            trigger_variables,
             triggers,
+            variables,
             conditions,
             actions,
             definition: node.to_data(),
@@ -126,8 +135,5 @@ fn read_triggers(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Trigger> {
         return Vec::new();
     };
     let path = fields.path_of(key);
-    let is_list = node.as_list().is_some();
-    let items = (0..).zip(node.list_or_single());
-    let item_path = |n: u32| if is_list { format!("{path}[{n}]") } else { path.clone() };
-    items.filter_map(|(n, item)| Trigger::read(reader, item, &item_path(n), n)).collect()
+    Trigger::read_all(reader, node, &path)
 }

@@ -109,23 +109,40 @@ pub enum Refusal {
 /// What a timer is for, as far as a reader of the timeline wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimerReason {
-    TriggerFor { automation: String },
-    RunDelay { run_id: RunId },
-    CommandExpiry { command_id: CommandId },
-    OffDelay { entity_id: EntityId },
-    ExpireAfter { entity_id: EntityId },
+    TriggerFor {
+        automation: String,
+    },
+    RunDelay {
+        run_id: RunId,
+    },
+    CommandExpiry {
+        command_id: CommandId,
+    },
+    OffDelay {
+        entity_id: EntityId,
+    },
+    ExpireAfter {
+        entity_id: EntityId,
+    },
+    WaitTimeout {
+        run_id: RunId,
+    },
+    /// Templates that ask for the time.
+    Minute,
 }
 
 impl From<&Purpose> for TimerReason {
     fn from(purpose: &Purpose) -> TimerReason {
         match purpose {
             Purpose::TriggerFor(trigger) => {
-                TimerReason::TriggerFor { automation: trigger.key.automation.clone() }
+                TimerReason::TriggerFor { automation: trigger.key.listener.to_string() }
             }
             Purpose::RunDelay(run_id) => TimerReason::RunDelay { run_id: *run_id },
             Purpose::CommandExpiry(command_id) => TimerReason::CommandExpiry { command_id: *command_id },
             Purpose::OffDelay(entity_id) => TimerReason::OffDelay { entity_id: entity_id.clone() },
             Purpose::ExpireAfter(entity_id) => TimerReason::ExpireAfter { entity_id: entity_id.clone() },
+            Purpose::WaitTimeout(run_id) => TimerReason::WaitTimeout { run_id: *run_id },
+            Purpose::Minute => TimerReason::Minute,
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use crate::automation::Automation;
 use crate::condition::logic::all_hold;
+use crate::event::Event;
 use crate::home::TriggerRef;
+use crate::listener::{Listener, Owner, Waiting};
+use crate::span::Span;
+use crate::text::timedelta_text;
 use crate::timer::{Purpose, Slot, TriggerFor, TriggerKey};
 use crate::trigger::mqtt::MessageText;
 use crate::trigger::numeric_state::NumericStateTrigger;
@@ -12,49 +16,76 @@ use crate::work::Work;
 use crate::{Effect, Message};
 use gable_devices::{Context, Data};
 
+/// A trigger that something may concern: one of an automation, or one that a run waits for.
+#[derive(Clone)]
+pub(crate) struct Candidate<'s> {
+    pub(crate) listener: Listener,
+    pub(crate) automation: &'s Automation,
+    pub(crate) trigger: &'s Trigger,
+}
+
+impl Candidate<'_> {
+    fn key(&self, change: &Change) -> TriggerKey {
+        TriggerKey { listener: self.listener.clone(), entity_id: Some(change.entity_id.clone()) }
+    }
+}
+
 impl<'s> Work<'s> {
     /// Asks the triggers that listen to a message's topic.
     pub(crate) fn on_message_triggers(&mut self, message: &Message) {
-        let candidates = self.routes.of_topic(&self.home.routes, &message.topic);
-        if candidates.is_empty() {
+        let declared = self.routes.of_topic(&self.home.routes, &message.topic);
+        let waiting = self.listening.of_topic(&message.topic);
+        if declared.is_empty() && waiting.is_empty() {
             return;
         }
         let Some(text) = MessageText::new(message) else {
             return self.notice(message.topic.as_str(), "the payload is no text, so no trigger can read it");
         };
-        for &reference in candidates.iter() {
-            let Some((automation, trigger)) = self.trigger(reference) else { continue };
-            match &trigger.kind {
-                TriggerKind::Mqtt(kind) if kind.fires(&text) => {
-                    self.fire(automation, kind.variable(trigger, &text));
-                }
-                TriggerKind::Mqtt(_) | TriggerKind::State(_) | TriggerKind::NumericState(_) => {}
+        for candidate in self.candidates(&declared, &waiting) {
+            if let TriggerKind::Mqtt(kind) = &candidate.trigger.kind
+                && kind.fires(&text)
+            {
+                self.fire(&candidate, kind.variable(candidate.trigger, &text));
             }
         }
     }
 
     /// Asks the triggers that listen to an entity.
     pub(crate) fn on_change(&mut self, change: &Change) {
-        let candidates = self.routes.of_entity(&self.home.routes, &change.entity_id);
-        for &reference in candidates.iter() {
-            let Some((automation, trigger)) = self.trigger(reference) else { continue };
-            match &trigger.kind {
-                TriggerKind::State(kind) => self.on_state(automation, trigger, kind, change),
-                TriggerKind::NumericState(kind) => self.on_number(automation, trigger, kind, change),
-                TriggerKind::Mqtt(_) => {}
+        let declared = self.routes.of_entity(&self.home.routes, &change.entity_id);
+        let waiting = self.listening.of_entity(&change.entity_id);
+        for candidate in self.candidates(&declared, &waiting) {
+            match &candidate.trigger.kind {
+                TriggerKind::State(kind) => self.on_state(&candidate, kind, change),
+                TriggerKind::NumericState(kind) => self.on_number(&candidate, kind, change),
+                TriggerKind::Mqtt(_) | TriggerKind::Template(_) | TriggerKind::Event(_) => {}
+            }
+        }
+        self.render_watched(change);
+    }
+
+    /// Asks the triggers that listen to an event's type.
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        let declared = self.home.routes.of_event(&event.event_type);
+        let waiting = self.listening.of_event(&event.event_type);
+        for candidate in self.candidates(&declared, &waiting) {
+            if let TriggerKind::Event(kind) = &candidate.trigger.kind
+                && kind.fires(event)
+            {
+                self.fire(&candidate, kind.variable(candidate.trigger, event));
             }
         }
     }
 
     /// A trigger's `for:` has passed without its entity changing its mind.
     pub(crate) fn on_held(&mut self, row: TriggerFor) {
-        if let Some(automation) = self.home.automation(&row.key.automation) {
-            self.fire(automation, row.variable);
+        if let Some(candidate) = self.candidate(&row.key.listener) {
+            self.fire(&candidate, row.variable);
         }
     }
 
-    fn on_state(&mut self, automation: &Automation, trigger: &Trigger, kind: &StateTrigger, change: &Change) {
-        let key = key(automation, trigger, change);
+    fn on_state(&mut self, candidate: &Candidate<'s>, kind: &StateTrigger, change: &Change) {
+        let key = candidate.key(change);
         if let Some((timer_id, timer)) = self.rows.timers.in_slot(&Slot::Trigger(key.clone()))
             && let Purpose::TriggerFor(row) = &timer.purpose
         {
@@ -64,27 +95,21 @@ impl<'s> Work<'s> {
             }
             self.cancel_timer(timer_id);
         }
-        match kind.react(trigger, change) {
+        match kind.react(candidate.trigger, change) {
             Reaction::Nothing => {}
-            Reaction::Fire(variable) => self.fire(automation, variable),
+            Reaction::Fire(variable) => self.fire(candidate, variable),
             Reaction::Hold(span, variable) => {
                 let (previous, held) = (kind.read_view(&change.from), kind.read_view(&change.to));
-                let row = TriggerFor { key, held, previous, variable };
-                self.set_timer(self.now().after(span), Purpose::TriggerFor(row));
+                self.hold(candidate, &span, TriggerFor { key, held, previous, variable });
             }
         }
     }
 
-    fn on_number(
-        &mut self,
-        automation: &Automation,
-        trigger: &Trigger,
-        kind: &NumericStateTrigger,
-        change: &Change,
-    ) {
-        let key = key(automation, trigger, change);
-        let context = kind.context(trigger, change);
+    fn on_number(&mut self, candidate: &Candidate<'s>, kind: &NumericStateTrigger, change: &Change) {
+        let key = candidate.key(change);
+        let context = kind.context(candidate.trigger, change).with_world(self.world());
         let inside = kind.holds(&self.scene(&context), &change.entity_id, &change.to);
+        drop(context);
         if !matches!(inside, Ok(true)) {
             self.cancel_slot(&Slot::Trigger(key.clone()));
         }
@@ -94,38 +119,113 @@ impl<'s> Work<'s> {
             Ok(false) => {
                 self.rows.armed.insert(key);
             }
-            Ok(true) if self.rows.armed.remove(&key) => match kind.hold {
-                None => self.fire(automation, kind.variable(trigger, change)),
-                Some(span) => {
-                    let variable = kind.variable(trigger, change);
-                    let row = TriggerFor { key, held: Data::Null, previous: Data::Null, variable };
-                    self.set_timer(self.now().after(span), Purpose::TriggerFor(row));
+            Ok(true) if self.rows.armed.remove(&key) => {
+                let variable = kind.variable(candidate.trigger, change);
+                match &kind.hold {
+                    None => self.fire(candidate, variable),
+                    Some(span) => {
+                        let row = TriggerFor { key, held: Data::Null, previous: Data::Null, variable };
+                        self.hold(candidate, span, row);
+                    }
                 }
-            },
+            }
             Ok(true) => {}
         }
     }
 
-    /// A trigger fired: asks the conditions, and starts a run if the mode allows one.
-    fn fire(&mut self, automation: &Automation, variable: Data) {
-        let context = Context::new([("trigger", variable)]);
-        let scene = self.scene(&context);
-        match all_hold(&automation.conditions, &scene) {
-            Ok(()) => self.start(automation, context),
+    /// Promises that a trigger fires after a span unless its entity changes its mind.
+    pub(crate) fn hold(&mut self, candidate: &Candidate<'s>, span: &Span, mut row: TriggerFor) {
+        let rendered = {
+            let mut context = self.base_context(candidate);
+            context.set("trigger", row.variable.clone());
+            span.render(&context)
+        };
+        match rendered {
+            Err(error) => {
+                self.notice(candidate.automation.id.as_str(), format!("its `for` is wrong: {error}"))
+            }
+            Ok(span) => {
+                if let Data::Map(map) = &mut row.variable {
+                    map.insert("for".to_owned(), Data::Text(timedelta_text(span)));
+                }
+                self.set_timer(self.now().after(span), Purpose::TriggerFor(row));
+            }
+        }
+    }
+
+    /// What a trigger's own templates see: the variables of the run that waits, or those that the
+    /// automation gives its triggers.
+    pub(crate) fn base_context(&mut self, candidate: &Candidate<'s>) -> Context {
+        let variables = match candidate.listener.owner {
+            Owner::Automation(_) => None,
+            Owner::Run(run_id) => self.rows.runs.get(run_id).map(|run| run.variables.clone()),
+        };
+        let mut context = Context::from(variables.unwrap_or_default()).with_world(self.world());
+        if matches!(candidate.listener.owner, Owner::Automation(_))
+            && let Err(failure) = candidate.automation.trigger_variables.add_to(&mut context)
+        {
+            self.notice(candidate.automation.id.as_str(), failure.text);
+        }
+        context
+    }
+
+    /// A trigger fired: the run that waits for it goes on, or its automation starts one if the
+    /// conditions hold and its mode allows.
+    pub(crate) fn fire(&mut self, candidate: &Candidate<'s>, variable: Data) {
+        match candidate.listener.owner {
+            Owner::Run(run_id) => self.wait_is_over(run_id, Some(variable)),
+            Owner::Automation(_) => self.trigger(candidate, variable),
+        }
+        self.run_ready();
+    }
+
+    fn trigger(&mut self, candidate: &Candidate<'s>, variable: Data) {
+        let automation = candidate.automation;
+        let mut context = self.base_context(candidate);
+        context.set("trigger", variable);
+        let variables = [&candidate.trigger.variables, &automation.variables];
+        let added = variables.into_iter().try_for_each(|variables| variables.add_to(&mut context));
+        let asked = match added {
+            Err(failure) => Err(format!("its variables can not be rendered: {}", failure.text)),
+            Ok(()) => all_hold(&automation.conditions, &self.scene(&context)),
+        };
+        context.set_world(None);
+        match asked {
+            Ok(()) => {
+                self.start(automation, context, None);
+            }
             Err(reason) => self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason }),
         }
     }
 
-    fn trigger(&self, reference: TriggerRef) -> Option<(&'s Automation, &'s Trigger)> {
-        let automation = self.home.automations.get(reference.automation)?;
-        Some((automation, automation.triggers.get(reference.trigger)?))
+    /// The triggers of automations in the order of the files, then those of runs.
+    fn candidates(&self, declared: &[TriggerRef], waiting: &[Waiting]) -> Vec<Candidate<'s>> {
+        let declared = declared.iter().filter_map(|reference| {
+            let automation = self.home.automations.get(reference.automation)?;
+            let trigger = automation.triggers.get(reference.trigger)?;
+            let listener = Listener::of_automation(&automation.id, trigger.place);
+            Some(Candidate { listener, automation, trigger })
+        });
+        let waiting =
+            waiting.iter().filter_map(|(run_id, place)| self.candidate(&Listener::of_run(*run_id, *place)));
+        declared.chain(waiting).collect()
     }
-}
 
-fn key(automation: &Automation, trigger: &Trigger, change: &Change) -> TriggerKey {
-    TriggerKey {
-        automation: automation.id.clone(),
-        trigger: trigger.place,
-        entity_id: change.entity_id.clone(),
+    /// The trigger behind a listener, while it listens.
+    pub(crate) fn candidate(&self, listener: &Listener) -> Option<Candidate<'s>> {
+        let home = self.home;
+        let (automation, triggers) = match &listener.owner {
+            Owner::Automation(id) => {
+                let automation = home.automation(id)?;
+                (automation, &automation.triggers)
+            }
+            Owner::Run(run_id) => {
+                let run = self.rows.runs.get(*run_id)?;
+                let automation = home.automation(&run.automation)?;
+                (automation, run.awaited_triggers(automation)?)
+            }
+        };
+        let trigger = triggers.iter().find(|trigger| trigger.place == listener.place)?;
+        Some(Candidate { listener: listener.clone(), automation, trigger })
     }
 }

@@ -5,6 +5,7 @@
 use crate::cache::{Counters, Policy};
 use crate::deliveries::Deliveries;
 use crate::home::Home;
+use crate::listener::Listening;
 use crate::nodes::{self, Node};
 use crate::outbox::{Outbox, OutboxRow};
 use crate::route_cache::RouteCache;
@@ -12,6 +13,7 @@ use crate::run::{Run, Runs};
 use crate::seen::Seen;
 use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
+use crate::watch::Watches;
 use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
 use gable_devices::topic::FilterSet;
 use gable_devices::{Entities, EntityId, Timestamp};
@@ -30,6 +32,8 @@ pub struct State {
     /// What has to be subscribed for both.
     pub(crate) filters: FilterSet,
     pub(crate) routes: RouteCache,
+    /// The triggers that runs wait for, from `rows.runs`.
+    pub(crate) listening: Listening,
 }
 
 /// What is replicated: all of it is in a snapshot, and nothing else is.
@@ -44,12 +48,14 @@ pub(crate) struct Rows {
     pub(crate) deliveries: Deliveries,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) sources: Arc<[SourceFile]>,
-    pub(crate) entities: BTreeMap<EntityId, EntityState>,
+    /// Shared with what templates see of them while they render.
+    pub(crate) entities: Arc<BTreeMap<EntityId, EntityState>>,
     pub(crate) timers: Timers,
     /// The numeric triggers that fire at the next number inside their range.
     pub(crate) armed: BTreeSet<TriggerKey>,
     pub(crate) runs: Runs,
     pub(crate) outbox: Outbox,
+    pub(crate) watches: Watches,
 }
 
 impl State {
@@ -174,7 +180,15 @@ impl State {
         let (home, entities) = Home::compile(&rows.sources);
         let filters = filters_of(&home, &entities);
         let (home, entities) = (Arc::new(home), Arc::new(entities));
-        State { rows, home, entities, filters, routes: RouteCache::default() }
+        let mut state = State { rows, home, entities, filters, ..State::default() };
+        for run in state.rows.runs.iter() {
+            let automation = state.home.automation(&run.automation);
+            let triggers = automation.and_then(|automation| run.awaited_triggers(automation));
+            for trigger in triggers.into_iter().flatten().filter(|trigger| trigger.is_enabled) {
+                state.listening.add((run.run_id, trigger.place), trigger);
+            }
+        }
+        state
     }
 }
 

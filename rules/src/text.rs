@@ -60,7 +60,7 @@ impl DataText {
     pub(crate) fn render(&self, context: &Context) -> Result<Data, TemplateError> {
         Ok(match self {
             DataText::Plain(data) => data.clone(),
-            DataText::Template(template) => Data::Text(template.render(context)?),
+            DataText::Template(template) => template.render_data(context)?,
             DataText::List(items) => {
                 Data::List(items.iter().map(|item| item.render(context)).collect::<Result<_, _>>()?)
             }

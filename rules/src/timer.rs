@@ -1,5 +1,6 @@
 //! Promised deadlines. A timer is a row; the leader only says that its time has come.
 
+use crate::listener::Listener;
 use crate::work::Work;
 use crate::{CommandId, Effect, Refusal, RunId, TimerId, TimerReason};
 use gable_devices::{Data, EntityId, Report, Timestamp};
@@ -26,6 +27,10 @@ pub enum Purpose {
     OffDelay(EntityId),
     /// An entity that was not heard of becomes unavailable (`expire_after:`).
     ExpireAfter(EntityId),
+    /// A run gives up a `wait_template:` or `wait_for_trigger:`.
+    WaitTimeout(RunId),
+    /// Templates that ask for the time are rendered again.
+    Minute,
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -39,13 +44,11 @@ pub struct TriggerFor {
     pub(crate) variable: Data,
 }
 
-/// One entity of one trigger of one automation: what has memory of its own.
+/// One entity of one trigger, or a trigger as a whole: what has memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TriggerKey {
-    pub automation: String,
-    /// The trigger's place in its automation, from 0.
-    pub trigger: u32,
-    pub entity_id: EntityId,
+    pub listener: Listener,
+    pub entity_id: Option<EntityId>,
 }
 
 /// Of what there is one timer at most.
@@ -54,6 +57,7 @@ pub(crate) enum Slot {
     Trigger(TriggerKey),
     OffDelay(EntityId),
     ExpireAfter(EntityId),
+    Minute,
 }
 
 /// The rows, the order in which they fall due, and who has one.
@@ -70,7 +74,8 @@ impl Purpose {
             Purpose::TriggerFor(row) => Some(Slot::Trigger(row.key.clone())),
             Purpose::OffDelay(entity_id) => Some(Slot::OffDelay(entity_id.clone())),
             Purpose::ExpireAfter(entity_id) => Some(Slot::ExpireAfter(entity_id.clone())),
-            Purpose::RunDelay(_) | Purpose::CommandExpiry(_) => None,
+            Purpose::Minute => Some(Slot::Minute),
+            Purpose::RunDelay(_) | Purpose::CommandExpiry(_) | Purpose::WaitTimeout(_) => None,
         }
     }
 }
@@ -170,6 +175,8 @@ impl Work<'_> {
                 self.report(&entity_id, report, None);
             }
             Purpose::ExpireAfter(entity_id) => self.expire_entity(&entity_id),
+            Purpose::WaitTimeout(run_id) => self.on_wait_timeout(run_id),
+            Purpose::Minute => self.on_minute(),
         }
     }
 }

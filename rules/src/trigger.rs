@@ -1,18 +1,24 @@
 //! Triggers: what starts an automation. One kind, one file; this enum is the table of contents.
 
+pub(crate) mod event;
 pub(crate) mod mqtt;
 pub(crate) mod numeric_state;
 pub(crate) mod state;
+pub(crate) mod template;
 
+use crate::action::variables::Variables;
 use crate::reader::{Reader, UnknownKind};
+use crate::span::Span;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Node};
-use gable_devices::{Data, EntityId, Millis};
+use gable_devices::{Data, EntityId};
 use std::collections::BTreeMap;
 
+use event::EventTrigger;
 use mqtt::MqttTrigger;
 use numeric_state::NumericStateTrigger;
 use state::StateTrigger;
+use template::TemplateTrigger;
 
 /// One trigger of an automation.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +28,8 @@ pub(crate) struct Trigger {
     pub(crate) place: u32,
     pub(crate) alias: Option<String>,
     pub(crate) is_enabled: bool,
+    /// What it adds to what the run knows.
+    pub(crate) variables: Variables,
     pub(crate) kind: TriggerKind,
 }
 
@@ -31,20 +39,20 @@ pub(crate) enum TriggerKind {
     Mqtt(MqttTrigger),
     State(StateTrigger),
     NumericState(NumericStateTrigger),
+    Template(TemplateTrigger),
+    Event(EventTrigger),
 }
 
-const SUPPORTED: &[&str] = &["mqtt", "state", "numeric_state"];
+const SUPPORTED: &[&str] = &["mqtt", "state", "numeric_state", "template", "event"];
 const NOT_YET: &[&str] = &[
     "calendar",
     "conversation",
     "device",
-    "event",
     "geo_location",
     "homeassistant",
     "persistent_notification",
     "sun",
     "tag",
-    "template",
     "time",
     "time_pattern",
     "webhook",
@@ -66,12 +74,20 @@ pub(crate) enum Reaction {
     /// It fires with this `trigger` variable.
     Fire(Data),
     /// It fires after this span unless the entity changes its mind.
-    Hold(Millis, Data),
+    Hold(Span, Data),
 }
 
 impl Trigger {
+    /// Reads a list of triggers, or a single one. Lists inside lists count as one list.
+    pub(crate) fn read_all(reader: &mut Reader, node: &Node, path: &str) -> Vec<Trigger> {
+        let mut nodes = Vec::new();
+        flatten(node, path, &mut nodes);
+        let nodes = (0..).zip(nodes);
+        nodes.filter_map(|(place, (node, path))| Trigger::read(reader, node, &path, place)).collect()
+    }
+
     /// Reads one trigger in either spelling.
-    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str, place: u32) -> Option<Trigger> {
+    fn read(reader: &mut Reader, node: &Node, path: &str, place: u32) -> Option<Trigger> {
         let mut fields = reader.fields(node, path)?;
         let unsupported_before = reader.unsupported.len();
         let kind = read_kind(reader, &mut fields);
@@ -82,9 +98,9 @@ impl Trigger {
         let kind = kind.ok()?;
         let id = fields.text("id").unwrap_or_else(|| place.to_string());
         let alias = fields.text("alias");
-        reader.not_yet(&mut fields, &["variables"]);
+        let variables = Variables::read(reader, &mut fields, "variables");
         reader.finish(fields);
-        Some(Trigger { id, place, alias, is_enabled, kind: kind? })
+        Some(Trigger { id, place, alias, is_enabled, variables, kind: kind? })
     }
 
     /// The entities whose changes it has to see.
@@ -93,6 +109,7 @@ impl Trigger {
             TriggerKind::Mqtt(_) => &[],
             TriggerKind::State(trigger) => &trigger.entity_ids,
             TriggerKind::NumericState(trigger) => &trigger.entity_ids,
+            TriggerKind::Template(_) | TriggerKind::Event(_) => &[],
         }
     }
 
@@ -100,7 +117,21 @@ impl Trigger {
     pub(crate) fn topic_filter(&self) -> Option<&str> {
         match &self.kind {
             TriggerKind::Mqtt(trigger) => Some(&trigger.topic),
-            TriggerKind::State(_) | TriggerKind::NumericState(_) => None,
+            TriggerKind::State(_)
+            | TriggerKind::NumericState(_)
+            | TriggerKind::Template(_)
+            | TriggerKind::Event(_) => None,
+        }
+    }
+
+    /// The types of the events that it has to see.
+    pub(crate) fn event_types(&self) -> &[String] {
+        match &self.kind {
+            TriggerKind::Event(trigger) => &trigger.event_types,
+            TriggerKind::Mqtt(_)
+            | TriggerKind::State(_)
+            | TriggerKind::NumericState(_)
+            | TriggerKind::Template(_) => &[],
         }
     }
 
@@ -118,6 +149,15 @@ impl Trigger {
     }
 }
 
+fn flatten<'n>(node: &'n Node, path: &str, nodes: &mut Vec<(&'n Node, String)>) {
+    match node.as_list() {
+        None => nodes.push((node, path.to_owned())),
+        Some(items) => {
+            items.iter().enumerate().for_each(|(n, item)| flatten(item, &format!("{path}[{n}]"), nodes));
+        }
+    }
+}
+
 /// Reads what belongs to the kind; an error if there is none, so that its keys mean nothing.
 fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<TriggerKind>, UnknownKind> {
     let Some((key, node)) = fields.get_any(&["trigger", "platform"]) else {
@@ -131,6 +171,8 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Trig
         "mqtt" => MqttTrigger::read(reader, fields).map(TriggerKind::Mqtt),
         "state" => StateTrigger::read(reader, fields).map(TriggerKind::State),
         "numeric_state" => NumericStateTrigger::read(reader, fields).map(TriggerKind::NumericState),
+        "template" => TemplateTrigger::read(reader, fields).map(TriggerKind::Template),
+        "event" => EventTrigger::read(reader, fields).map(TriggerKind::Event),
         other => {
             reader.unknown_kind(node, &path, "trigger", other, (SUPPORTED, NOT_YET));
             return Err(UnknownKind);

@@ -8,6 +8,7 @@ use crate::view::View;
 use crate::work::{Happening, Work};
 use crate::{Effect, LogIndex, NodeId};
 use gable_devices::{Entity, EntityId, Report, Timestamp};
+use std::sync::Arc;
 
 impl Work<'_> {
     /// Takes over a report about an entity. `heard_by` is the node that heard it, and none where the
@@ -52,7 +53,7 @@ impl Work<'_> {
         change: impl FnOnce(&mut EntityState, Moment),
     ) {
         let moment = Moment { now: self.rows.now, index: self.rows.index };
-        let Some(entity) = self.rows.entities.get_mut(entity_id) else { return };
+        let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) else { return };
         let from = View::new(entity, Some(declared));
         change(entity, moment);
         let mut to = View::new(entity, Some(declared));

@@ -7,14 +7,18 @@
 //! automation, so that every replica does the same in the same order.
 
 use crate::condition::Scene;
+use crate::event::Event;
 use crate::home::Home;
+use crate::listener::Listening;
 use crate::route_cache::RouteCache;
 use crate::state::Rows;
 use crate::text::shorten;
 use crate::trigger::Change;
-use crate::{Effect, Message};
-use gable_devices::{Context, Entities, Timestamp};
+use crate::world::HomeView;
+use crate::{Effect, Message, RunId};
+use gable_devices::{Context, Entities, Timestamp, World};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How many actions one input may lead to, over all runs, before the rest is given up: far beyond
 /// any home's need, and near enough to keep one input from stopping the log.
@@ -29,14 +33,19 @@ pub(crate) struct Work<'s> {
     pub(crate) rows: &'s mut Rows,
     pub(crate) home: &'s Home,
     /// What the entities are; how they are is in the rows.
-    pub(crate) declared: &'s Entities,
+    pub(crate) declared: &'s Arc<Entities>,
     pub(crate) routes: &'s mut RouteCache,
+    pub(crate) listening: &'s mut Listening,
     pub(crate) effects: Vec<Effect>,
     /// Bounded by the actions that may bring them about, and by [`CHAIN_MAX`].
     happenings: VecDeque<(u32, Happening<'s>)>,
+    /// The runs that may move, in their order. Bounded by the number of runs.
+    pub(crate) ready: VecDeque<RunId>,
     /// How far down the chain the happening is that is being looked at.
     depth: u32,
     actions_left: u32,
+    /// How many views of the home templates got, so that each draws other random numbers.
+    renderings: u64,
     has_warned_of_chain: bool,
     pub(crate) has_warned_of_outbox: bool,
 }
@@ -45,24 +54,31 @@ pub(crate) struct Work<'s> {
 pub(crate) enum Happening<'s> {
     Message(&'s Message),
     Change(Change),
+    Event(Event),
 }
 
 impl<'s> Work<'s> {
     pub(crate) fn new(
         rows: &'s mut Rows,
         home: &'s Home,
-        declared: &'s Entities,
+        declared: &'s Arc<Entities>,
         routes: &'s mut RouteCache,
+        listening: &'s mut Listening,
     ) -> Work<'s> {
+        // Several inputs of one entry draw other numbers, too.
+        let rows_minted = rows.minted;
         Work {
             rows,
             home,
             declared,
             routes,
+            listening,
             effects: Vec::new(),
             happenings: VecDeque::new(),
+            ready: VecDeque::new(),
             depth: 0,
             actions_left: ACTIONS_PER_INPUT_MAX,
+            renderings: u64::from(rows_minted),
             has_warned_of_chain: false,
             has_warned_of_outbox: false,
         }
@@ -70,11 +86,13 @@ impl<'s> Work<'s> {
 
     /// Lets automations look at all that has happened, and at what comes of that.
     pub(crate) fn settle(&mut self) {
+        self.run_ready();
         while let Some((depth, happening)) = self.happenings.pop_front() {
             self.depth = depth;
             match happening {
                 Happening::Message(message) => self.on_message_triggers(message),
                 Happening::Change(change) => self.on_change(&change),
+                Happening::Event(event) => self.on_event(&event),
             }
         }
     }
@@ -88,6 +106,7 @@ impl<'s> Work<'s> {
             let subject = match &happening {
                 Happening::Message(message) => message.topic.clone(),
                 Happening::Change(change) => change.entity_id.to_string(),
+                Happening::Event(event) => event.event_type.clone(),
             };
             let text =
                 format!("automations triggered each other {CHAIN_MAX} times in a row; the chain ends here");
@@ -109,6 +128,17 @@ impl<'s> Work<'s> {
     /// The home as conditions and templates see it now.
     pub(crate) fn scene<'a>(&'a self, context: &'a Context) -> Scene<'a> {
         Scene { rows: self.rows, declared: self.declared, context }
+    }
+
+    /// What templates see. It has to be dropped before entities change, or they are copied.
+    pub(crate) fn world(&mut self) -> Arc<dyn World> {
+        self.renderings = self.renderings.wrapping_add(1);
+        Arc::new(HomeView {
+            now: self.rows.now,
+            seed: self.rows.index.0.wrapping_mul(0x1_0000).wrapping_add(self.renderings),
+            entities: Arc::clone(&self.rows.entities),
+            declared: Arc::clone(self.declared),
+        })
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -80,7 +80,11 @@ fn play(case: &Path) -> Result<Vec<String>, String> {
     let text = fs::read_to_string(case.join("automations.yaml")).unwrap();
     let sources = vec![devices.clone(), SourceFile { name: "automations.yaml".into(), text }];
     let report = check(&sources);
-    if let Some(problem) = report.problems.iter().find(|problem| problem.severity == Severity::Error) {
+    if let Some(problem) = report
+        .problems
+        .iter()
+        .find(|problem| matches!(problem.severity, Severity::Error | Severity::Unsupported))
+    {
         return Err(problem.to_string());
     }
     let mut player = Player::new();

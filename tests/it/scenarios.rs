@@ -375,6 +375,10 @@ impl Player<'_> {
                     let wait = match run.wait {
                         Wait::Turn => "its turn".to_owned(),
                         Wait::Timer(timer_id) => format!("timer {timer_id}"),
+                        Wait::Template(_) => "a template".to_owned(),
+                        Wait::Trigger(_) => "a trigger".to_owned(),
+                        Wait::Children => "other runs".to_owned(),
+                        Wait::Ready => "nothing".to_owned(),
                     };
                     format!("{} of {} waits for {wait}", run.run_id, run.automation)
                 })
@@ -401,6 +405,8 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::CommandExpiry { command_id } => format!("(expiry of command {command_id})"),
         TimerReason::OffDelay { entity_id } => format!("(off_delay of {entity_id})"),
         TimerReason::ExpireAfter { entity_id } => format!("(expire_after of {entity_id})"),
+        TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
+        TimerReason::Minute => "(templates that ask for the time)".to_owned(),
     }
 }
 

@@ -30,6 +30,17 @@ impl Context {
         self
     }
 
+    /// Puts the variables into another home, or takes them out of one.
+    pub fn set_world(&mut self, world: Option<Arc<dyn World>>) {
+        self.world = world;
+    }
+
+    /// Removes a variable.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
+        self.value = OnceCell::new();
+    }
+
     /// The home.
     pub fn world(&self) -> Option<&Arc<dyn World>> {
         self.world.as_ref()

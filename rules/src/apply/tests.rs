@@ -261,14 +261,20 @@ fn check_rows(state: &State) {
     assert_eq!(state.next_deadline(), next);
     for (_, timer) in state.timers() {
         match &timer.purpose {
-            crate::Purpose::RunDelay(run_id) => assert!(state.run(*run_id).is_some(), "{timer:?}"),
+            crate::Purpose::Minute => {}
+            crate::Purpose::RunDelay(run_id) | crate::Purpose::WaitTimeout(run_id) => {
+                assert!(state.run(*run_id).is_some(), "{timer:?}")
+            }
             crate::Purpose::CommandExpiry(command_id) => {
                 assert!(state.command(*command_id).is_some(), "{timer:?}");
             }
             crate::Purpose::OffDelay(id) | crate::Purpose::ExpireAfter(id) => {
                 assert!(state.entity(id).is_some(), "{timer:?}");
             }
-            crate::Purpose::TriggerFor(row) => assert!(state.entity(&row.key.entity_id).is_some(), "{row:?}"),
+            crate::Purpose::TriggerFor(row) => {
+                let entity_id = row.key.entity_id.as_ref();
+                assert!(entity_id.is_some_and(|id| state.entity(id).is_some()), "{row:?}");
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 use super::Scene;
 use crate::entity::EntityState;
 use crate::reader::Reader;
+use crate::span::Span;
+use gable_devices::EntityId;
 use gable_devices::yaml::Fields;
-use gable_devices::{EntityId, Millis};
 
 /// Which entities, and which states.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +13,7 @@ pub(crate) struct StateCondition {
     entity_ids: Vec<EntityId>,
     states: Vec<String>,
     attribute: Option<String>,
-    hold: Option<Millis>,
+    hold: Option<Span>,
     /// `match: any`: one of the entities is enough.
     is_any: bool,
 }
@@ -28,7 +29,7 @@ impl StateCondition {
             entity_ids,
             states,
             attribute: fields.text("attribute"),
-            hold: fields.duration("for"),
+            hold: Span::read(reader, fields, "for"),
             is_any: fields.choice("match", &[("all", false), ("any", true)]).unwrap_or(false),
         })
     }
@@ -55,7 +56,8 @@ impl StateCondition {
                 Some(value) => self.states.contains(&crate::text::plain_text(value)),
             },
         };
+        let hold = self.hold.as_ref().map(|hold| hold.render(scene.context)).transpose()?;
         let held = scene.rows.now.since(entity.last_changed);
-        Ok(is_state && self.hold.is_none_or(|hold| held >= hold))
+        Ok(is_state && hold.is_none_or(|hold| held >= hold))
     }
 }

@@ -33,3 +33,12 @@ impl TemplateCondition {
         Ok(text.eq_ignore_ascii_case("true"))
     }
 }
+
+/// Whether a rendered text counts as true where Home Assistant takes more than `true` for it:
+/// triggers and waits.
+pub(crate) fn is_true(text: &str) -> bool {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "enable" => true,
+        other => other.parse::<f64>().is_ok_and(|number| number != 0.0),
+    }
+}

@@ -18,6 +18,7 @@ pub(crate) struct TriggerRef {
 pub(crate) struct Routes {
     by_topic: Index<TriggerRef>,
     by_entity: BTreeMap<EntityId, Vec<TriggerRef>>,
+    by_event: BTreeMap<String, Vec<TriggerRef>>,
 }
 
 impl Routes {
@@ -29,6 +30,9 @@ impl Routes {
                 let reference = TriggerRef { automation, trigger };
                 if let Some(filter) = declared.topic_filter() {
                     routes.by_topic.insert(filter, reference);
+                }
+                for event_type in declared.event_types() {
+                    routes.by_event.entry(event_type.clone()).or_default().push(reference);
                 }
                 for entity_id in declared.entity_ids() {
                     routes.by_entity.entry(entity_id.clone()).or_default().push(reference);
@@ -46,5 +50,10 @@ impl Routes {
     /// The triggers that have to see a change of an entity.
     pub(crate) fn of_entity(&self, entity_id: &EntityId) -> Vec<TriggerRef> {
         self.by_entity.get(entity_id).cloned().unwrap_or_default()
+    }
+
+    /// The triggers that have to see an event of this type.
+    pub(crate) fn of_event(&self, event_type: &str) -> Vec<TriggerRef> {
+        self.by_event.get(event_type).cloned().unwrap_or_default()
     }
 }

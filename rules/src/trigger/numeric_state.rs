@@ -4,24 +4,24 @@ use super::{Change, Trigger};
 use crate::condition::Scene;
 use crate::range::{Limit, Range};
 use crate::reader::Reader;
-use crate::text::timedelta_text;
+use crate::span::Span;
 use crate::view::View;
 use gable_devices::yaml::Fields;
-use gable_devices::{Context, Data, EntityId, Millis};
+use gable_devices::{Context, Data, EntityId};
 
 /// What numbers fire it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NumericStateTrigger {
     pub(crate) entity_ids: Vec<EntityId>,
     range: Range,
-    pub(crate) hold: Option<Millis>,
+    pub(crate) hold: Option<Span>,
 }
 
 impl NumericStateTrigger {
     pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<NumericStateTrigger> {
         let entity_ids = reader.entity_ids_of(fields);
         let range = Range::read(reader, fields)?;
-        let hold = fields.duration("for").filter(|hold| hold.0 > 0);
+        let hold = Span::read(reader, fields, "for").filter(|hold| !hold.is_zero());
         Some(NumericStateTrigger { entity_ids, range, hold })
     }
 
@@ -50,7 +50,7 @@ impl NumericStateTrigger {
                 ("from_state", change.from.to_data(&change.entity_id)),
                 ("to_state", change.to.to_data(&change.entity_id)),
                 ("attribute", self.range.attribute.clone().map_or(Data::Null, Data::Text)),
-                ("for", self.hold.map_or(Data::Null, |hold| Data::Text(timedelta_text(hold)))),
+                ("for", Data::Null),
             ],
         )
     }

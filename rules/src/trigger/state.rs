@@ -2,10 +2,10 @@
 
 use super::{Change, Reaction, Trigger};
 use crate::reader::Reader;
-use crate::text::timedelta_text;
+use crate::span::Span;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Node};
-use gable_devices::{Data, EntityId, Millis};
+use gable_devices::{Data, EntityId};
 
 /// What changes fire it.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub(crate) struct StateTrigger {
     to: Match,
     /// Whether a change that leaves the state alone counts: none of `from`, `to` and so on is given.
     takes_all: bool,
-    hold: Option<Millis>,
+    hold: Option<Span>,
     /// With `from:` alone a `for:` holds as long as the entity does not go back.
     is_from_alone: bool,
 }
@@ -91,7 +91,7 @@ impl StateTrigger {
             from,
             to,
             takes_all: !has_from && !has_to,
-            hold: fields.duration("for"),
+            hold: Span::read(reader, fields, "for").filter(|hold| !hold.is_zero()),
             is_from_alone: fields.has("from") && !fields.has("to"),
         })
     }
@@ -112,12 +112,12 @@ impl StateTrigger {
                 ("from_state", change.from.to_data(&change.entity_id)),
                 ("to_state", change.to.to_data(&change.entity_id)),
                 ("attribute", self.attribute.clone().map_or(Data::Null, Data::Text)),
-                ("for", self.hold.map_or(Data::Null, |hold| Data::Text(timedelta_text(hold)))),
+                ("for", Data::Null),
             ],
         );
-        match self.hold {
-            Some(hold) if hold.0 > 0 => Reaction::Hold(hold, variable),
-            _ => Reaction::Fire(variable),
+        match &self.hold {
+            Some(hold) => Reaction::Hold(hold.clone(), variable),
+            None => Reaction::Fire(variable),
         }
     }
 

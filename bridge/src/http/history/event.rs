@@ -158,5 +158,9 @@ fn show_reason(reason: &TimerReason) -> Value {
         }
         TimerReason::OffDelay { entity_id } => json!({ "reason": "off_delay", "entity_id": entity_id }),
         TimerReason::ExpireAfter { entity_id } => json!({ "reason": "expire_after", "entity_id": entity_id }),
+        TimerReason::WaitTimeout { run_id } => {
+            json!({ "reason": "wait_timeout", "run_id": run_id.to_string() })
+        }
+        TimerReason::Minute => json!({ "reason": "minute" }),
     }
 }

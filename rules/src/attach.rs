@@ -1,0 +1,141 @@
+//! Triggers begin to listen, and cease to: what each kind has to remember from then on.
+
+use crate::condition::Scene;
+use crate::condition::template::is_true;
+use crate::listener::{Listener, Owner};
+use crate::react::Candidate;
+use crate::timer::{Purpose, Slot, TriggerFor, TriggerKey};
+use crate::trigger::template::TemplateTrigger;
+use crate::trigger::{Change, Trigger, TriggerKind};
+use crate::watch::{Watch, Watcher};
+use crate::work::Work;
+use gable_devices::{Context, Data, Reads, Timestamp};
+
+/// Templates that ask for the time are rendered again at each full minute.
+const MINUTE_MS: i64 = 60_000;
+
+impl<'s> Work<'s> {
+    /// Lets a trigger listen. `context` is what its templates see.
+    pub(crate) fn attach(&mut self, listener: &Listener, trigger: &Trigger, context: &Context) {
+        if let Owner::Run(run_id) = listener.owner {
+            self.listening.add((run_id, listener.place), trigger);
+        }
+        match &trigger.kind {
+            TriggerKind::NumericState(kind) => {
+                // It fires at the first number inside its range, unless it is inside already.
+                for entity_id in &kind.entity_ids {
+                    let scene = Scene { rows: self.rows, declared: self.declared, context };
+                    let inside = scene.view(entity_id).and_then(|view| kind.holds(&scene, entity_id, &view));
+                    if inside == Ok(false) {
+                        let entity_id = Some(entity_id.clone());
+                        self.rows.armed.insert(TriggerKey { listener: listener.clone(), entity_id });
+                    }
+                }
+            }
+            TriggerKind::Template(kind) => {
+                let (text, reads) = kind.template.render_tracked(context);
+                let was = text.is_ok_and(|text| is_true(&text));
+                self.watch(Watcher::Trigger(listener.clone()), reads, was);
+            }
+            TriggerKind::Mqtt(_) | TriggerKind::State(_) | TriggerKind::Event(_) => {}
+        }
+    }
+
+    /// Lets a trigger forget everything.
+    pub(crate) fn detach(&mut self, listener: &Listener, trigger: &Trigger) {
+        if let Owner::Run(run_id) = listener.owner {
+            self.listening.remove((run_id, listener.place), trigger);
+        }
+        for entity_id in trigger.entity_ids() {
+            let key = TriggerKey { listener: listener.clone(), entity_id: Some(entity_id.clone()) };
+            self.rows.armed.remove(&key);
+            self.cancel_slot(&Slot::Trigger(key));
+        }
+        if let TriggerKind::Template(_) = trigger.kind {
+            self.rows.watches.remove(&Watcher::Trigger(listener.clone()));
+            self.cancel_slot(&Slot::Trigger(TriggerKey { listener: listener.clone(), entity_id: None }));
+        }
+    }
+
+    /// Remembers what a template looked at and whether it was true.
+    pub(crate) fn watch(&mut self, watcher: Watcher, reads: Reads, was: bool) {
+        let asks_time = reads.time;
+        self.rows.watches.insert(watcher, Watch { reads, was });
+        if asks_time && self.rows.timers.in_slot(&Slot::Minute).is_none() {
+            let next = self.rows.now.0.div_euclid(MINUTE_MS).saturating_add(1).saturating_mul(MINUTE_MS);
+            self.set_timer(Timestamp(next), Purpose::Minute);
+        }
+    }
+
+    /// A full minute has come.
+    pub(crate) fn on_minute(&mut self) {
+        let watchers: Vec<Watcher> = self.rows.watches.of_time().iter().cloned().collect();
+        for watcher in &watchers {
+            self.render_again(watcher, None);
+        }
+        if !self.rows.watches.of_time().is_empty() {
+            let next = self.rows.now.0.div_euclid(MINUTE_MS).saturating_add(1).saturating_mul(MINUTE_MS);
+            self.set_timer(Timestamp(next), Purpose::Minute);
+        }
+    }
+
+    /// Renders the templates again that a change may concern.
+    pub(crate) fn render_watched(&mut self, change: &Change) {
+        for watcher in self.rows.watches.of_entity(&change.entity_id) {
+            self.render_again(&watcher, Some(change));
+        }
+    }
+
+    fn render_again(&mut self, watcher: &Watcher, change: Option<&Change>) {
+        match watcher {
+            Watcher::Trigger(listener) => {
+                let Some(candidate) = self.candidate(listener) else { return };
+                if let TriggerKind::Template(kind) = &candidate.trigger.kind {
+                    self.on_template(&candidate, kind, watcher, change);
+                }
+            }
+            Watcher::Wait(run_id) => {
+                let home = self.home;
+                let Some(run) = self.rows.runs.get(*run_id) else { return };
+                let template =
+                    home.automation(&run.automation).and_then(|automation| run.awaited_template(automation));
+                let Some(template) = template else { return };
+                let context = Context::from(run.variables.clone()).with_world(self.world());
+                let (text, reads) = template.render_tracked(&context);
+                drop(context);
+                if text.is_ok_and(|text| is_true(&text)) {
+                    self.wait_is_over(*run_id, None);
+                    self.run_ready();
+                } else {
+                    self.watch(watcher.clone(), reads, false);
+                }
+            }
+        }
+    }
+
+    fn on_template(
+        &mut self,
+        candidate: &Candidate<'s>,
+        kind: &TemplateTrigger,
+        watcher: &Watcher,
+        change: Option<&Change>,
+    ) {
+        let Some(was) = self.rows.watches.get(watcher).map(|watch| watch.was) else { return };
+        let (text, reads) = kind.template.render_tracked(&self.base_context(candidate));
+        let is = text.is_ok_and(|text| is_true(&text));
+        self.watch(watcher.clone(), reads, is);
+        let key = TriggerKey { listener: candidate.listener.clone(), entity_id: None };
+        if !is {
+            self.cancel_slot(&Slot::Trigger(key));
+        } else if !was {
+            let variable = kind.variable(candidate.trigger, change);
+            match &kind.hold {
+                None => self.fire(candidate, variable),
+                Some(span) => {
+                    let row = TriggerFor { key, held: Data::Null, previous: Data::Null, variable };
+                    self.hold(candidate, span, row);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who a trigger belongs to: an automation, or a run that waits for one.
+
+use crate::RunId;
+use crate::trigger::Trigger;
+use gable_devices::EntityId;
+use gable_devices::topic::Index;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The owner of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Owner {
+    /// The automation of this id.
+    Automation(String),
+    /// A run that stands at a `wait_for_trigger:`.
+    Run(RunId),
+}
+
+/// One trigger that listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    pub owner: Owner,
+    /// The trigger's place in its list, from 0.
+    pub place: u32,
+}
+
+impl Listener {
+    pub(crate) fn of_automation(id: &str, place: u32) -> Listener {
+        Listener { owner: Owner::Automation(id.to_owned()), place }
+    }
+
+    pub(crate) fn of_run(run_id: RunId, place: u32) -> Listener {
+        Listener { owner: Owner::Run(run_id), place }
+    }
+}
+
+/// The automation's id, or `run` and the run's.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.owner {
+            Owner::Automation(id) => f.write_str(id),
+            Owner::Run(run_id) => write!(f, "run {run_id}"),
+        }
+    }
+}
+
+/// A trigger of a run, by its place.
+pub(crate) type Waiting = (RunId, u32);
+
+/// Which waiting runs have to see what. Derived from the runs, never part of a snapshot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listening {
+    by_topic: Index<Waiting>,
+    by_entity: BTreeMap<EntityId, BTreeSet<Waiting>>,
+    by_event: BTreeMap<String, BTreeSet<Waiting>>,
+}
+
+impl Listening {
+    pub(crate) fn add(&mut self, waiting: Waiting, trigger: &Trigger) {
+        if let Some(filter) = trigger.topic_filter() {
+            self.by_topic.insert(filter, waiting);
+        }
+        for entity_id in trigger.entity_ids() {
+            self.by_entity.entry(entity_id.clone()).or_default().insert(waiting);
+        }
+        for event in trigger.event_types() {
+            self.by_event.entry(event.clone()).or_default().insert(waiting);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, waiting: Waiting, trigger: &Trigger) {
+        if let Some(filter) = trigger.topic_filter() {
+            self.by_topic.remove(filter, waiting);
+        }
+        for entity_id in trigger.entity_ids() {
+            drop_from(&mut self.by_entity, entity_id, waiting);
+        }
+        for event in trigger.event_types() {
+            drop_from(&mut self.by_event, event, waiting);
+        }
+    }
+
+    pub(crate) fn of_topic(&self, topic: &str) -> Vec<Waiting> {
+        self.by_topic.matches(topic)
+    }
+
+    pub(crate) fn of_entity(&self, entity_id: &EntityId) -> Vec<Waiting> {
+        self.by_entity.get(entity_id).into_iter().flatten().copied().collect()
+    }
+
+    pub(crate) fn of_event(&self, event_type: &str) -> Vec<Waiting> {
+        self.by_event.get(event_type).into_iter().flatten().copied().collect()
+    }
+}
+
+fn drop_from<K: Ord>(map: &mut BTreeMap<K, BTreeSet<Waiting>>, key: &K, waiting: Waiting) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(&waiting);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}

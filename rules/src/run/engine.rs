@@ -1,0 +1,283 @@
+//! What makes runs move: they start, do their actions until they wait or end, and go on.
+//!
+//! Runs that may move stand in a line, and one moves at a time, so that no run begins inside
+//! another's action and the native stack stays flat however scripts call each other.
+
+use super::{ACTIONS_PER_RUN_MAX, Cursor, RUNS_MAX, Run, Spot, Wait};
+use crate::action::{Action, ActionKind, Failure, Step};
+use crate::automation::{Automation, Mode};
+use crate::timer::Purpose;
+use crate::work::Work;
+use crate::{Effect, Ended, RunId};
+use gable_devices::{Context, Data};
+
+/// What an action leads to, decided before anything changes.
+enum Deed {
+    Step(Step),
+    Publish(gable_devices::Publish),
+    Order(crate::action::call::Order),
+    Event(crate::event::Event),
+}
+
+impl<'s> Work<'s> {
+    /// Starts a run, or does not, as the automation's mode says. Returns the run.
+    pub(crate) fn start(
+        &mut self,
+        automation: &Automation,
+        context: Context,
+        parent: Option<RunId>,
+    ) -> Option<RunId> {
+        let running = self.rows.runs.of(&automation.id).count();
+        let skipped = match automation.mode {
+            Mode::Single if running > 0 => Some("it is still running (mode: single)".to_owned()),
+            Mode::Queued | Mode::Parallel if running >= automation.max => {
+                Some(format!("it has {running} runs already (max: {})", automation.max))
+            }
+            Mode::Single | Mode::Restart | Mode::Queued | Mode::Parallel => {
+                (self.rows.runs.len() >= RUNS_MAX).then(|| format!("the home has {RUNS_MAX} runs already"))
+            }
+        };
+        if let Some(reason) = skipped {
+            if !automation.is_quiet {
+                self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason });
+            }
+            return None;
+        }
+        if automation.mode == Mode::Restart {
+            self.end_all(&automation.id, &Ended::Replaced);
+        }
+        let mut run = self.new_run(automation, context, parent);
+        let run_id = run.run_id;
+        if automation.mode == Mode::Queued && running > 0 {
+            let (automation, trigger) = (run.automation.clone(), run.trigger.clone());
+            run.wait = Wait::Turn;
+            self.rows.runs.insert(run);
+            self.effect(Effect::RunQueued { run_id, automation, trigger });
+        } else {
+            self.begin(run);
+        }
+        Some(run_id)
+    }
+
+    fn new_run(&mut self, automation: &Automation, context: Context, parent: Option<RunId>) -> Run {
+        let variables = context.into_variables();
+        let description = variables.get("trigger").and_then(|trigger| trigger.get("description"));
+        let trigger = description.and_then(Data::as_text).unwrap_or_default().to_owned();
+        Run {
+            run_id: RunId(self.rows.mint()),
+            automation: automation.id.clone(),
+            trigger,
+            cause: self.rows.index,
+            started_at: self.rows.now,
+            wait: Wait::Ready,
+            cursor: Cursor::default(),
+            parent,
+            is_branch: false,
+            variables,
+            steps: 0,
+            verdict: None,
+            response: Data::Null,
+            answer_to: None,
+        }
+    }
+
+    fn begin(&mut self, mut run: Run) {
+        self.effect(Effect::RunStarted {
+            run_id: run.run_id,
+            automation: run.automation.clone(),
+            trigger: run.trigger.clone(),
+        });
+        run.wait = Wait::Ready;
+        self.ready.push_back(run.run_id);
+        self.rows.runs.insert(run);
+    }
+
+    /// What a run waited for has come.
+    pub(crate) fn resume(&mut self, run_id: RunId) {
+        if let Some(run) = self.rows.runs.get_mut(run_id) {
+            run.wait = Wait::Ready;
+            self.ready.push_back(run_id);
+        }
+    }
+
+    /// Lets all runs move that may.
+    pub(crate) fn run_ready(&mut self) {
+        while let Some(run_id) = self.ready.pop_front() {
+            // One that is in line may have been ended by the one before it.
+            let Some(mut run) = self.rows.runs.remove(run_id) else { continue };
+            let home = self.home;
+            let how = match home.automation(&run.automation) {
+                Some(automation) => self.do_actions(automation, &mut run),
+                None => Some(Ended::Replaced),
+            };
+            match how {
+                None => self.rows.runs.insert(run),
+                Some(how) => {
+                    self.drop_children(run_id);
+                    self.ended(run, how);
+                }
+            }
+        }
+    }
+
+    /// A run is over: tells whoever waited for it.
+    fn ended(&mut self, run: Run, how: Ended) {
+        if run.is_branch {
+            return self.on_child_ended(&run, how);
+        }
+        self.effect(ended(&run, how.clone()));
+        let is_waiting = |run: &&Run| run.wait == Wait::Turn;
+        let next = self.rows.runs.of(&run.automation).find(is_waiting).map(|run| run.run_id);
+        if let Some(next) = next.and_then(|run_id| self.rows.runs.remove(run_id)) {
+            self.begin(next);
+        }
+        self.on_child_ended(&run, how);
+    }
+
+    /// Ends all runs of an automation, wherever they stand.
+    pub(crate) fn end_all(&mut self, automation: &str, how: &Ended) {
+        let run_ids: Vec<RunId> = self.rows.runs.of(automation).map(|run| run.run_id).collect();
+        for run_id in run_ids {
+            self.end(run_id, how);
+        }
+    }
+
+    /// Ends a run from outside, with all that it waits for.
+    pub(crate) fn end(&mut self, run_id: RunId, how: &Ended) {
+        self.stop_waiting(run_id);
+        let Some(run) = self.rows.runs.remove(run_id) else { return };
+        self.drop_children(run_id);
+        if !run.is_branch {
+            self.effect(ended(&run, how.clone()));
+        }
+        self.on_child_ended(&run, how.clone());
+    }
+
+    /// Does actions until the run ends (how), or waits (none).
+    fn do_actions(&mut self, automation: &'s Automation, run: &mut Run) -> Option<Ended> {
+        // What it waited for may have decided already.
+        if let Some(how) = run.verdict.take() {
+            return Some(how);
+        }
+        // The variables hold whole states: they are lent to the actions, not copied.
+        let mut context = Context::from(std::mem::take(&mut run.variables));
+        let how = loop {
+            match self.do_next(&mut context, automation, run) {
+                Ok(Some(Step::Next)) => run.cursor.advance(),
+                Ok(Some(Step::Enter(branch))) => run.cursor.enter(branch, None),
+                Ok(Some(Step::Stay)) => {}
+                Ok(Some(Step::Leave)) if run.cursor.is_at_floor() => {
+                    // It ends one branch of a `parallel:`, or the whole run.
+                    break Some(if run.is_branch { Ended::Finished } else { Ended::Stopped });
+                }
+                Ok(Some(Step::Leave)) => run.cursor.skip_to_end(),
+                Ok(Some(Step::End(how))) => break Some(how),
+                Ok(Some(Step::Wait(wait))) => {
+                    run.wait = wait;
+                    break None;
+                }
+                Ok(None) => break Some(Ended::Finished),
+                Err(text) => break Some(Ended::Failed(crate::text::shorten(text))),
+            }
+        };
+        run.variables = context.into_variables();
+        how
+    }
+
+    /// Does one action; none at the end of all.
+    fn do_next(
+        &mut self,
+        context: &mut Context,
+        automation: &'s Automation,
+        run: &mut Run,
+    ) -> Result<Option<Step>, String> {
+        let action = match run.cursor.settle(&automation.actions) {
+            Spot::End => return Ok(None),
+            Spot::Action(action) => action,
+            Spot::EndOfPass(repeat) => {
+                self.count_action(automation, run)?;
+                context.set_world(Some(self.world()));
+                self.next_pass(context, repeat, run);
+                context.set_world(None);
+                return Ok(Some(Step::Stay));
+            }
+        };
+        self.count_action(automation, run)?;
+        if !action.is_enabled {
+            return Ok(Some(Step::Next));
+        }
+        context.set_world(Some(self.world()));
+        let decided = self.decide(action, run, context);
+        // Whoever keeps a view of the home makes the next change copy it.
+        context.set_world(None);
+        match decided.and_then(|deed| self.perform(deed, run.run_id)) {
+            Ok(step) => Ok(Some(step)),
+            Err(failure) if failure.may_pass && action.continue_on_error => {
+                self.notice(automation.id.as_str(), failure.text);
+                Ok(Some(Step::Next))
+            }
+            Err(failure) => Err(failure.text),
+        }
+    }
+
+    /// Uses up one of the actions that the run and the input may do.
+    fn count_action(&mut self, automation: &Automation, run: &mut Run) -> Result<(), String> {
+        let over = match self.take_action() {
+            Err(text) => Some(format!("{text}; its run ends here")),
+            Ok(()) => {
+                run.steps = run.steps.saturating_add(1);
+                (run.steps > ACTIONS_PER_RUN_MAX)
+                    .then(|| format!("the run did more than {ACTIONS_PER_RUN_MAX} actions"))
+            }
+        };
+        over.map_or(Ok(()), |text| {
+            self.notice(automation.id.as_str(), text.as_str());
+            Err(text)
+        })
+    }
+
+    fn perform(&mut self, deed: Deed, run_id: RunId) -> Result<Step, Failure> {
+        match deed {
+            Deed::Step(step) => return Ok(step),
+            Deed::Publish(publish) => self.queue_publish(publish, Some(run_id)),
+            Deed::Order(order) => self.give_order(order, run_id)?,
+            Deed::Event(event) => self.happen(crate::work::Happening::Event(event)),
+        }
+        Ok(Step::Next)
+    }
+
+    fn decide(&mut self, action: &'s Action, run: &mut Run, context: &mut Context) -> Result<Deed, Failure> {
+        Ok(Deed::Step(match &action.kind {
+            ActionKind::Publish(publish) => return publish.render(context).map(Deed::Publish),
+            ActionKind::Call(call) => {
+                return call.render(context, self.declared).map(Deed::Order);
+            }
+            ActionKind::Event(event) => return event.render(context).map(Deed::Event),
+            ActionKind::Delay(delay) => match delay.render(context).map_err(Failure::mistake)? {
+                span if span.0 == 0 => Step::Next,
+                span => {
+                    run.cursor.advance();
+                    let deadline = self.now().after(span);
+                    Step::Wait(Wait::Timer(self.set_timer(deadline, Purpose::RunDelay(run.run_id))))
+                }
+            },
+            ActionKind::Condition(condition) => match condition.holds(&self.scene(context)) {
+                Ok(true) => Step::Next,
+                Ok(false) | Err(_) => Step::Leave,
+            },
+            ActionKind::Choose(choose) => choose.perform(&self.scene(context)),
+            ActionKind::If(action) => action.perform(&self.scene(context)),
+            ActionKind::Sequence(_) => Step::Enter(0),
+            ActionKind::Stop(stop) => stop.perform(context, &mut run.response)?,
+            ActionKind::Variables(variables) => variables.add_to(context).map(|()| Step::Next)?,
+            ActionKind::Repeat(repeat) => self.first_pass(context, repeat, run)?,
+            ActionKind::Parallel(branches) => self.branch_off(branches, run, context),
+            ActionKind::WaitTemplate(wait) => self.wait_for_template(wait, run, context)?,
+            ActionKind::WaitForTrigger(wait) => self.wait_for_trigger(wait, run, context)?,
+        }))
+    }
+}
+
+pub(super) fn ended(run: &Run, ended: Ended) -> Effect {
+    Effect::RunEnded { run_id: run.run_id, automation: run.automation.clone(), ended }
+}

@@ -1,0 +1,85 @@
+//! Runs that wait for other runs: the branches of `parallel:`, and scripts that were called.
+
+use super::{Run, Wait};
+use crate::action::{Sequence, Step};
+use crate::work::Work;
+use crate::{Ended, RunId};
+use gable_devices::Context;
+
+impl Work<'_> {
+    /// Lets each branch of a `parallel:` begin as a run of its own, with its own copy of the
+    /// variables, as Home Assistant does.
+    pub(super) fn branch_off(&mut self, branches: &[Sequence], run: &Run, context: &Context) -> Step {
+        for branch in (0..).take(branches.len()) {
+            let branch = Run {
+                run_id: RunId(self.rows.mint()),
+                cursor: run.cursor.branch_off(branch),
+                wait: Wait::Ready,
+                parent: Some(run.run_id),
+                is_branch: true,
+                variables: context.variables().clone(),
+                verdict: None,
+                ..run.clone()
+            };
+            self.ready.push_back(branch.run_id);
+            self.rows.runs.insert(branch);
+        }
+        if branches.is_empty() { Step::Next } else { Step::Wait(Wait::Children) }
+    }
+
+    /// A run has ended for which another one waits, if one does.
+    pub(super) fn on_child_ended(&mut self, child: &Run, how: Ended) {
+        let Some(parent) = child.parent.and_then(|parent| self.rows.runs.get_mut(parent)) else { return };
+        if parent.wait != Wait::Children {
+            return;
+        }
+        // A branch that `stop:` ends, or that fails, ends the whole; a script only if it fails.
+        let counts = match &how {
+            Ended::Finished | Ended::Replaced => false,
+            Ended::Stopped => child.is_branch,
+            Ended::Failed(_) => true,
+        };
+        if counts && parent.verdict.is_none() {
+            parent.verdict = Some(how);
+        }
+        if !child.is_branch
+            && let Some(name) = parent.answer_to.take()
+        {
+            parent.variables.insert(name, child.response.clone());
+        }
+        let parent = parent.run_id;
+        if self.rows.runs.children(parent).is_empty() {
+            self.go_on_after_children(parent);
+        }
+    }
+
+    /// All that a run waited for has ended; what failed there fails here, unless it may pass.
+    fn go_on_after_children(&mut self, run_id: RunId) {
+        let home = self.home;
+        let Some(run) = self.rows.runs.get_mut(run_id) else { return };
+        let automation = home.automation(&run.automation);
+        let action = automation.and_then(|automation| run.cursor.action(&automation.actions));
+        let may_pass = action.is_some_and(|action| action.continue_on_error);
+        run.cursor.advance();
+        if may_pass
+            && let Some(Ended::Failed(text)) = run.verdict.take_if(|how| matches!(how, Ended::Failed(_)))
+        {
+            let automation = run.automation.clone();
+            self.notice(automation, text);
+        }
+        self.resume(run_id);
+    }
+
+    /// Ends what a run waits for.
+    pub(super) fn drop_children(&mut self, run_id: RunId) {
+        for child in self.rows.runs.children(run_id) {
+            self.stop_waiting(child);
+            if let Some(child) = self.rows.runs.remove(child) {
+                self.drop_children(child.run_id);
+                if !child.is_branch {
+                    self.effect(super::engine::ended(&child, Ended::Replaced));
+                }
+            }
+        }
+    }
+}
