@@ -26,10 +26,16 @@ pub enum DurationError {
 
 /// Reads a duration out of data, for example a rendered template.
 pub fn from_data(data: &Data) -> Result<Millis, DurationError> {
+    let millis = signed_from_data(data)?;
+    u64::try_from(millis).map(Millis).map_err(|_| DurationError::Negative)
+}
+
+/// Reads a duration that may go back, in milliseconds.
+pub fn signed_from_data(data: &Data) -> Result<i64, DurationError> {
     match data {
         Data::Int(seconds) => from_millis(*seconds as f64 * 1000.0),
         Data::Float(seconds) => from_millis(seconds * 1000.0),
-        Data::Text(text) => from_text(text),
+        Data::Text(text) => signed_from_text(text),
         Data::Map(parts) => {
             let mut total = 0.0;
             for (unit, part) in parts {
@@ -44,10 +50,23 @@ pub fn from_data(data: &Data) -> Result<Millis, DurationError> {
 
 /// Reads a duration out of a file.
 pub fn from_node(node: &Node, path: &str) -> Result<Millis, Problem> {
+    read_node(node, path, from_data)
+}
+
+/// Reads a duration that may go back out of a file, in milliseconds.
+pub fn signed_from_node(node: &Node, path: &str) -> Result<i64, Problem> {
+    read_node(node, path, signed_from_data)
+}
+
+fn read_node<T>(
+    node: &Node,
+    path: &str,
+    read: impl FnOnce(&Data) -> Result<T, DurationError>,
+) -> Result<T, Problem> {
     if let Some(problem) = node.unresolved_tags(path).pop() {
         return Err(problem);
     }
-    from_data(&node.to_data()).map_err(|error| {
+    read(&node.to_data()).map_err(|error| {
         let problem = node.problem(path, error.to_string());
         match error {
             DurationError::Unit(unit) => {
@@ -60,6 +79,10 @@ pub fn from_node(node: &Node, path: &str) -> Result<Millis, Problem> {
 
 /// Reads `HH:MM`, `HH:MM:SS`, `HH:MM:SS.fff` or seconds.
 pub fn from_text(text: &str) -> Result<Millis, DurationError> {
+    u64::try_from(signed_from_text(text)?).map(Millis).map_err(|_| DurationError::Negative)
+}
+
+fn signed_from_text(text: &str) -> Result<i64, DurationError> {
     let wrong = || DurationError::Text(text.to_owned());
     let (sign, rest) = match text.trim().strip_prefix('-') {
         Some(rest) => (-1.0, rest),
@@ -95,13 +118,11 @@ fn unit_millis(unit: &str) -> Option<f64> {
     }
 }
 
-fn from_millis(millis: f64) -> Result<Millis, DurationError> {
-    if millis.is_nan() || millis > MILLIS_MAX {
+fn from_millis(millis: f64) -> Result<i64, DurationError> {
+    if millis.is_nan() || millis.abs() > MILLIS_MAX {
         Err(DurationError::TooLong)
-    } else if millis < 0.0 {
-        Err(DurationError::Negative)
     } else {
-        Ok(Millis(millis.round() as u64))
+        Ok(millis.round() as i64)
     }
 }
 

@@ -4,8 +4,11 @@ use crate::home::Home;
 use crate::nodes::Node;
 use crate::seen::Taken;
 use crate::state::filters_of;
+use crate::trigger::node::NodeEvent;
 use crate::work::{Happening, Work};
-use crate::{Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes};
+use crate::{
+    Calendar, Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes,
+};
 use gable_devices::{Entities, topic};
 use std::sync::Arc;
 
@@ -39,6 +42,9 @@ impl State {
         if taken == Taken::FirstOfBoot {
             work.on_boot(node);
         }
+        if work.rows.lives.speak(node, input.origin.boot) {
+            work.on_home_start();
+        }
         match &input.kind {
             InputKind::Message(message) => work.on_message(node, message),
             InputKind::TimerDue(timer_id) => work.on_timer_due(*timer_id),
@@ -48,7 +54,9 @@ impl State {
                 work.on_configured(home, entities);
             }
             InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
-            InputKind::NodeSeen { node, up } => work.on_node(*node, |node| node.up = *up),
+            InputKind::NodeSeen { node, up } => work.on_node_seen(*node, *up),
+            InputKind::Calendar(calendar) => work.on_calendar(calendar),
+            InputKind::Leading => work.on_leading(node),
         }
         work.settle();
         work.effects
@@ -101,6 +109,37 @@ impl<'s> Work<'s> {
         }
     }
 
+    fn on_node_seen(&mut self, node: NodeId, up: bool) {
+        self.on_node(node, |node| node.up = up);
+        if !up && self.rows.lives.miss(node) {
+            self.on_home_start();
+        }
+    }
+
+    fn on_leading(&mut self, node: NodeId) {
+        if self.rows.leader.replace(node) != Some(node) {
+            self.effect(Effect::LeaderChanged { node });
+            self.happen(Happening::Node(node, NodeEvent::Leader));
+        }
+    }
+
+    /// Automations are told of a start when files are in force that hold some.
+    fn on_home_start(&mut self) {
+        self.rows.lives.is_untold = self.rows.sources.is_empty();
+        if !self.rows.lives.is_untold {
+            self.happen(Happening::Start);
+        }
+    }
+
+    fn on_calendar(&mut self, calendar: &Calendar) {
+        if let Some(fault) = calendar.fault() {
+            return self.effect(Effect::Refused(Refusal::Invalid(format!("the calendar is none: {fault}"))));
+        }
+        self.rows.calendar = Some(Arc::new(calendar.clone()));
+        self.follow_sun();
+        self.schedule_all();
+    }
+
     fn on_node(&mut self, node_id: NodeId, change: impl FnOnce(&mut Node)) {
         // A node that speaks for the first time is up: it just did.
         let before = self.rows.nodes.get(&node_id).copied();
@@ -111,6 +150,11 @@ impl<'s> Work<'s> {
             node.since = self.rows.now;
         }
         self.rows.nodes.insert(node_id, node);
+        let was_up = before.is_some_and(|node| node.up);
+        if node.up != was_up {
+            let event = if node.up { NodeEvent::Joined } else { NodeEvent::Left };
+            self.happen(Happening::Node(node_id, event));
+        }
         if before.map(|node| (node.up, node.link)) != Some((node.up, node.link)) {
             self.effect(Effect::NodeChanged { node: node_id, up: node.up, link: node.link });
         }

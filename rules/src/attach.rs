@@ -37,7 +37,14 @@ impl<'s> Work<'s> {
                 let was = text.is_ok_and(|text| is_true(&text));
                 self.watch(Watcher::Trigger(listener.clone()), reads, was);
             }
-            TriggerKind::Mqtt(_) | TriggerKind::State(_) | TriggerKind::Event(_) => {}
+            TriggerKind::Time(_) | TriggerKind::TimePattern(_) | TriggerKind::Sun(_) => {
+                self.schedule(listener, trigger);
+            }
+            TriggerKind::Mqtt(_)
+            | TriggerKind::State(_)
+            | TriggerKind::Event(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => {}
         }
     }
 
@@ -51,6 +58,7 @@ impl<'s> Work<'s> {
             self.rows.armed.remove(&key);
             self.cancel_slot(&Slot::Trigger(key));
         }
+        self.unschedule(listener, trigger);
         if let TriggerKind::Template(_) = trigger.kind {
             self.rows.watches.remove(&Watcher::Trigger(listener.clone()));
             self.cancel_slot(&Slot::Trigger(TriggerKey { listener: listener.clone(), entity_id: None }));

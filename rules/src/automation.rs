@@ -4,6 +4,7 @@ use crate::action::Sequence;
 use crate::action::variables::Variables;
 use crate::condition::Condition;
 use crate::reader::Reader;
+use crate::schedule::missed::OnMissed;
 use crate::trigger::Trigger;
 use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Data, slugify};
@@ -26,6 +27,8 @@ pub(crate) struct Automation {
     pub(crate) max: usize,
     /// `max_exceeded: silent`.
     pub(crate) is_quiet: bool,
+    /// What becomes of its times that no node could keep.
+    pub(crate) on_missed: OnMissed,
     /// What triggers may use, and runs.
     pub(crate) trigger_variables: Variables,
     pub(crate) triggers: Vec<Trigger>,
@@ -94,6 +97,7 @@ impl Automation {
         }
         let words = ["silent", "critical", "fatal", "error", "warning", "warn", "info", "debug"];
         let is_quiet = fields.choice("max_exceeded", &words.map(|word| (word, word == "silent")));
+        let on_missed = OnMissed::read(reader, &mut fields);
         let is_enabled = fields.boolean("initial_state").unwrap_or(true);
         fields.accept(&["id", "description", "trace"]);
         let trigger_variables = Variables::read(reader, &mut fields, "trigger_variables");
@@ -119,6 +123,7 @@ impl Automation {
             mode,
             max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX),
             is_quiet: is_quiet.unwrap_or(false),
+            on_missed,
             trigger_variables,
             triggers,
             variables,

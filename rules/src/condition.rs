@@ -6,7 +6,9 @@
 pub(crate) mod logic;
 pub(crate) mod numeric_state;
 pub(crate) mod state;
+pub(crate) mod sun;
 pub(crate) mod template;
+pub(crate) mod time;
 pub(crate) mod trigger;
 
 use crate::entity::EntityState;
@@ -19,7 +21,9 @@ use gable_devices::{Context, Entities, EntityId};
 use logic::Logic;
 use numeric_state::NumericStateCondition;
 use state::StateCondition;
+use sun::SunCondition;
 use template::TemplateCondition;
+use time::TimeCondition;
 use trigger::TriggerCondition;
 
 /// One condition.
@@ -30,10 +34,13 @@ pub(crate) enum Condition {
     Template(TemplateCondition),
     Trigger(TriggerCondition),
     Logic(Logic),
+    Time(TimeCondition),
+    Sun(SunCondition),
 }
 
-const SUPPORTED: &[&str] = &["state", "numeric_state", "template", "trigger", "and", "or", "not"];
-const NOT_YET: &[&str] = &["time", "sun", "zone", "device"];
+const SUPPORTED: &[&str] =
+    &["state", "numeric_state", "template", "trigger", "time", "sun", "and", "or", "not"];
+const NOT_YET: &[&str] = &["zone", "device"];
 
 /// The home at the moment a condition is asked, and the variables of its run.
 #[derive(Clone, Copy)]
@@ -99,6 +106,8 @@ impl Condition {
             Condition::Template(condition) => condition.holds(scene),
             Condition::Trigger(condition) => Ok(condition.holds(scene)),
             Condition::Logic(logic) => logic.holds(scene),
+            Condition::Time(condition) => condition.holds(scene),
+            Condition::Sun(condition) => condition.holds(scene),
         }
     }
 }
@@ -130,6 +139,8 @@ pub(crate) fn read_kind(
         "numeric_state" => NumericStateCondition::read(reader, fields).map(Condition::NumericState),
         "template" => TemplateCondition::read(reader, fields).map(Condition::Template),
         "trigger" => TriggerCondition::read(reader, fields).map(Condition::Trigger),
+        "time" => TimeCondition::read(reader, fields).map(Condition::Time),
+        "sun" => SunCondition::read(reader, fields).map(Condition::Sun),
         "and" => Logic::read(reader, fields, Logic::And).map(Condition::Logic),
         "or" => Logic::read(reader, fields, Logic::Or).map(Condition::Logic),
         "not" => Logic::read(reader, fields, Logic::Not).map(Condition::Logic),

@@ -5,8 +5,9 @@ use crate::entity::EntityState;
 use crate::home::Home;
 use crate::listener::Listener;
 use crate::react::Candidate;
+use crate::sun::SUN;
 use crate::timer::Slot;
-use crate::work::Work;
+use crate::work::{Happening, Work};
 use crate::{Effect, Ended};
 use gable_devices::{Entities, EntityId};
 use std::sync::Arc;
@@ -16,6 +17,12 @@ impl Work<'_> {
     pub(crate) fn on_configured(&mut self, before: &Home, declared_before: &Entities) {
         self.fit_entities(declared_before);
         self.attach_new(before);
+        // The entities that triggers ask for the time may have come or gone.
+        self.schedule_all();
+        self.tell_of_calendar();
+        if std::mem::take(&mut self.rows.lives.is_untold) {
+            self.happen(Happening::Start);
+        }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.effect(Effect::Configured {
             entities: count(self.declared.len()),
@@ -36,12 +43,23 @@ impl Work<'_> {
         }
     }
 
+    /// Says once that times count in UTC because nobody has said yet what the home's clocks show.
+    fn tell_of_calendar(&mut self) {
+        let matters = !self.home.routes.timed().is_empty();
+        if matters && self.rows.calendar.is_none() && !self.rows.has_told_of_calendar {
+            self.rows.has_told_of_calendar = true;
+            let text =
+                "there is no calendar yet: until then times count in UTC, and the sun fires no trigger";
+            self.notice("calendar", text);
+        }
+    }
+
     fn fit_entities(&mut self, before: &Entities) {
         let gone: Vec<EntityId> = self
             .rows
             .entities
             .keys()
-            .filter(|entity_id| self.declared.get(entity_id).is_none())
+            .filter(|entity_id| self.declared.get(entity_id).is_none() && entity_id.as_str() != SUN)
             .cloned()
             .collect();
         for entity_id in gone {

@@ -89,6 +89,10 @@ pub enum Effect {
         up: bool,
         link: bool,
     },
+    /// Another node leads now.
+    LeaderChanged {
+        node: NodeId,
+    },
 }
 
 /// Why an input was not taken.
@@ -129,6 +133,12 @@ pub enum TimerReason {
     },
     /// Templates that ask for the time.
     Minute,
+    /// A time, time pattern or sun trigger.
+    Schedule {
+        automation: String,
+    },
+    /// The next thing that the sun does.
+    Sun,
 }
 
 impl From<&Purpose> for TimerReason {
@@ -143,6 +153,8 @@ impl From<&Purpose> for TimerReason {
             Purpose::ExpireAfter(entity_id) => TimerReason::ExpireAfter { entity_id: entity_id.clone() },
             Purpose::WaitTimeout(run_id) => TimerReason::WaitTimeout { run_id: *run_id },
             Purpose::Minute => TimerReason::Minute,
+            Purpose::Schedule(key) => TimerReason::Schedule { automation: key.listener.to_string() },
+            Purpose::Sun => TimerReason::Sun,
         }
     }
 }

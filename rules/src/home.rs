@@ -7,15 +7,17 @@
 mod blueprint;
 mod files;
 mod include;
+mod place;
 mod references;
 mod routes;
 mod secrets;
 mod sections;
 mod sources;
 
-use crate::SourceFile;
 use crate::automation::{Automation, Name};
 use crate::reader::{Mention, Reader};
+use crate::sun::SUN;
+use crate::{DeclaredPlace, SourceFile};
 use gable_devices::Entities;
 use gable_devices::yaml::{self, Node, did_you_mean};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,6 +119,8 @@ pub(crate) struct Home {
     pub(crate) routes: Routes,
     /// The filters of the triggers.
     pub(crate) topic_filters: BTreeSet<String>,
+    /// What the files say about where the home is.
+    pub(crate) place: DeclaredPlace,
 }
 
 impl Home {
@@ -129,6 +133,7 @@ impl Home {
         home.redaction = redaction;
         let (entities, problems) = Entities::from_nodes(&sections.mqtt);
         home.problems.extend(problems.into_iter().map(Problem::error));
+        home.place = place::read(&sections.homeassistant, &mut home.problems);
         for (node, path) in &sections.automations {
             home.add_automation(&entities, node, path, &sections.instances);
         }
@@ -170,12 +175,13 @@ impl Home {
             self.warn_of_stranger(entities, &id, mention);
         }
         let (is_sound, is_supported) = (reader.problems.is_empty(), reader.unsupported.is_empty());
+        let warnings = reader.warnings.into_iter().map(|what| Problem::with(Severity::Warning, what));
         let errors = reader.problems.into_iter().map(Problem::error);
         let unsupported = reader.unsupported.into_iter().map(|(missing, what)| Problem {
             missing: Some(missing),
             ..Problem::with(Severity::Unsupported, what)
         });
-        self.problems.extend(errors.chain(unsupported).map(|mut problem| {
+        self.problems.extend(errors.chain(unsupported).chain(warnings).map(|mut problem| {
             instances.relocate(node, &mut problem.what);
             Problem { automation: Some(id.clone()), ..problem }
         }));
@@ -215,6 +221,9 @@ impl Home {
     fn warn_of_stranger(&mut self, entities: &Entities, automation: &str, mention: &Mention) {
         // Where the files declare nothing, the entities come from elsewhere.
         if entities.is_empty() || entities.get(&mention.entity_id).is_some() {
+            return;
+        }
+        if mention.entity_id.as_str() == SUN {
             return;
         }
         let hints = self.hints_left;

@@ -1,6 +1,6 @@
 //! What enters the core. This is the format of the log: variants are added, never renumbered.
 
-use crate::{CommandId, NodeId, TimerId};
+use crate::{Calendar, CommandId, NodeId, TimerId};
 use gable_devices::{QoS, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,10 @@ pub enum InputKind {
     Link { up: bool },
     /// The leader missed a node's answers, or hears it again.
     NodeSeen { node: NodeId, up: bool },
+    /// The leader computed the home's clock and sun for some time ahead.
+    Calendar(Calendar),
+    /// The origin began to lead.
+    Leading,
 }
 
 /// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.

@@ -54,10 +54,18 @@ pub(crate) struct Listening {
     by_topic: Index<Waiting>,
     by_entity: BTreeMap<EntityId, BTreeSet<Waiting>>,
     by_event: BTreeMap<String, BTreeSet<Waiting>>,
+    timed: BTreeSet<Waiting>,
+    of_home: BTreeSet<Waiting>,
 }
 
 impl Listening {
     pub(crate) fn add(&mut self, waiting: Waiting, trigger: &Trigger) {
+        if trigger.parts() > 0 {
+            self.timed.insert(waiting);
+        }
+        if trigger.is_of_home() {
+            self.of_home.insert(waiting);
+        }
         if let Some(filter) = trigger.topic_filter() {
             self.by_topic.insert(filter, waiting);
         }
@@ -70,6 +78,8 @@ impl Listening {
     }
 
     pub(crate) fn remove(&mut self, waiting: Waiting, trigger: &Trigger) {
+        self.timed.remove(&waiting);
+        self.of_home.remove(&waiting);
         if let Some(filter) = trigger.topic_filter() {
             self.by_topic.remove(filter, waiting);
         }
@@ -87,6 +97,16 @@ impl Listening {
 
     pub(crate) fn of_entity(&self, entity_id: &EntityId) -> Vec<Waiting> {
         self.by_entity.get(entity_id).into_iter().flatten().copied().collect()
+    }
+
+    /// Those that fire at instants.
+    pub(crate) fn timed(&self) -> Vec<Waiting> {
+        self.timed.iter().copied().collect()
+    }
+
+    /// Those that have to see what happens to the home and its nodes.
+    pub(crate) fn of_home(&self) -> Vec<Waiting> {
+        self.of_home.iter().copied().collect()
     }
 
     pub(crate) fn of_event(&self, event_type: &str) -> Vec<Waiting> {

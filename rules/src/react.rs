@@ -9,11 +9,12 @@ use crate::span::Span;
 use crate::text::timedelta_text;
 use crate::timer::{Purpose, Slot, TriggerFor, TriggerKey};
 use crate::trigger::mqtt::MessageText;
+use crate::trigger::node::NodeEvent;
 use crate::trigger::numeric_state::NumericStateTrigger;
 use crate::trigger::state::StateTrigger;
 use crate::trigger::{Change, Reaction, Trigger, TriggerKind};
 use crate::work::Work;
-use crate::{Effect, Message};
+use crate::{Effect, Message, NodeId};
 use gable_devices::{Context, Data};
 
 /// A trigger that something may concern: one of an automation, or one that a run waits for.
@@ -58,7 +59,14 @@ impl<'s> Work<'s> {
             match &candidate.trigger.kind {
                 TriggerKind::State(kind) => self.on_state(&candidate, kind, change),
                 TriggerKind::NumericState(kind) => self.on_number(&candidate, kind, change),
-                TriggerKind::Mqtt(_) | TriggerKind::Template(_) | TriggerKind::Event(_) => {}
+                TriggerKind::Time(_) => self.schedule(&candidate.listener, candidate.trigger),
+                TriggerKind::Mqtt(_)
+                | TriggerKind::Template(_)
+                | TriggerKind::Event(_)
+                | TriggerKind::TimePattern(_)
+                | TriggerKind::Sun(_)
+                | TriggerKind::HomeAssistant(_)
+                | TriggerKind::Node(_) => {}
             }
         }
         self.render_watched(change);
@@ -73,6 +81,28 @@ impl<'s> Work<'s> {
                 && kind.fires(event)
             {
                 self.fire(&candidate, kind.variable(candidate.trigger, event));
+            }
+        }
+    }
+
+    /// The home starts.
+    pub(crate) fn on_start(&mut self) {
+        for candidate in self.candidates(self.home.routes.of_home(), &self.listening.of_home()) {
+            if let TriggerKind::HomeAssistant(kind) = &candidate.trigger.kind
+                && kind.is_start
+            {
+                self.fire(&candidate, kind.variable(candidate.trigger));
+            }
+        }
+    }
+
+    /// A node came, went, or began to lead.
+    pub(crate) fn on_node_event(&mut self, node: NodeId, event: NodeEvent) {
+        for candidate in self.candidates(self.home.routes.of_home(), &self.listening.of_home()) {
+            if let TriggerKind::Node(kind) = &candidate.trigger.kind
+                && kind.fires(node, event)
+            {
+                self.fire(&candidate, kind.variable(candidate.trigger, node));
             }
         }
     }
@@ -199,7 +229,7 @@ impl<'s> Work<'s> {
     }
 
     /// The triggers of automations in the order of the files, then those of runs.
-    fn candidates(&self, declared: &[TriggerRef], waiting: &[Waiting]) -> Vec<Candidate<'s>> {
+    pub(crate) fn candidates(&self, declared: &[TriggerRef], waiting: &[Waiting]) -> Vec<Candidate<'s>> {
         let declared = declared.iter().filter_map(|reference| {
             let automation = self.home.automations.get(reference.automation)?;
             let trigger = automation.triggers.get(reference.trigger)?;

@@ -5,7 +5,7 @@
 use crate::home::Missing;
 use crate::text::Text;
 use gable_devices::yaml::{Fields, Kind, Location, Node, Problem};
-use gable_devices::{EntityId, Template, is_template};
+use gable_devices::{EntityId, Template, duration, is_template};
 
 /// Names that Home Assistant gives its templates and that this home does not know yet. A template
 /// that uses one would render nothing where it promises something.
@@ -45,6 +45,8 @@ pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
     /// What is sound and can not be run here; it puts the automation out of use as a problem does.
     pub(crate) unsupported: Vec<(Missing, Problem)>,
+    /// What is probably not meant, and is in use all the same.
+    pub(crate) warnings: Vec<Problem>,
     /// The entities it names, and where.
     pub(crate) mentions: Vec<Mention>,
 }
@@ -119,6 +121,11 @@ impl Reader {
             None if is_word && !word.is_empty() => self.unsupported(node, path, what, word),
             _ => self.problems.push(problem),
         }
+    }
+
+    /// Reads a span that may go back, in milliseconds.
+    pub(crate) fn offset(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<i64> {
+        fields.read(key, duration::signed_from_node)
     }
 
     /// Reads one entity id and remembers that it was named.

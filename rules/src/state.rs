@@ -3,6 +3,7 @@
 //! This file is what others may read; [`crate::apply`] is the only place that changes it.
 
 use crate::cache::{Counters, Policy};
+use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
 use crate::home::Home;
 use crate::listener::Listening;
@@ -11,6 +12,7 @@ use crate::outbox::{Outbox, OutboxRow};
 use crate::route_cache::RouteCache;
 use crate::run::{Run, Runs};
 use crate::seen::Seen;
+use crate::start::Lives;
 use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
 use crate::watch::Watches;
@@ -56,6 +58,11 @@ pub(crate) struct Rows {
     pub(crate) runs: Runs,
     pub(crate) outbox: Outbox,
     pub(crate) watches: Watches,
+    pub(crate) calendar: Option<Arc<Calendar>>,
+    /// Whether people were told that there is none.
+    pub(crate) has_told_of_calendar: bool,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) lives: Lives,
 }
 
 impl State {
@@ -145,6 +152,21 @@ impl State {
         self.rows.deliveries.is_last(node, topic, payload)
     }
 
+    /// Returns the home's clock and sun, once a leader has computed them.
+    pub fn calendar(&self) -> Option<&Calendar> {
+        self.rows.calendar.as_deref()
+    }
+
+    /// Returns what the files say about the home's place.
+    pub fn declared_place(&self) -> &DeclaredPlace {
+        &self.home.place
+    }
+
+    /// Returns the node that last began to lead.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.rows.leader
+    }
+
     /// Returns the home's files in force.
     pub fn sources(&self) -> &[SourceFile] {
         &self.rows.sources
@@ -201,6 +223,11 @@ pub(crate) fn filters_of(home: &Home, entities: &Entities) -> FilterSet {
 }
 
 impl Rows {
+    /// The calendar that counts: UTC until there is one.
+    pub(crate) fn calendar(&self) -> &Calendar {
+        self.calendar.as_deref().unwrap_or(Calendar::utc())
+    }
+
     /// Returns an id that no entry ever used.
     pub(crate) fn mint(&mut self) -> Id {
         let id = Id { index: self.index, n: self.minted };

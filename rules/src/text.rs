@@ -90,6 +90,17 @@ pub(crate) fn timedelta_text(span: Millis) -> String {
     text
 }
 
+/// A span that may go back, in milliseconds, as Python prints it: `-1 day, 23:00:00`.
+pub(crate) fn offset_text(offset: i64) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    let (days, rest) = (offset.div_euclid(DAY_MS), offset.rem_euclid(DAY_MS).unsigned_abs());
+    match days {
+        0.. => timedelta_text(Millis(offset.unsigned_abs())),
+        -1 => format!("-1 day, {}", timedelta_text(Millis(rest))),
+        days => format!("{days} days, {}", timedelta_text(Millis(rest))),
+    }
+}
+
 /// A value of an attribute as people write it in a file.
 pub(crate) fn plain_text(data: &Data) -> String {
     match data {
@@ -126,6 +137,9 @@ mod tests {
         check(3_723_004, "1:02:03.004000");
         check(86_400_000, "1 day, 0:00:00");
         check(180_000_000, "2 days, 2:00:00");
+        assert_eq!(offset_text(-3_600_000), "-1 day, 23:00:00");
+        assert_eq!(offset_text(-90_000_000), "-2 days, 23:00:00");
+        assert_eq!(offset_text(1_800_000), "0:30:00");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Promised deadlines. A timer is a row; the leader only says that its time has come.
 
 use crate::listener::Listener;
+use crate::schedule::ScheduleKey;
 use crate::work::Work;
 use crate::{CommandId, Effect, Refusal, RunId, TimerId, TimerReason};
 use gable_devices::{Data, EntityId, Report, Timestamp};
@@ -31,6 +32,10 @@ pub enum Purpose {
     WaitTimeout(RunId),
     /// Templates that ask for the time are rendered again.
     Minute,
+    /// An instant of a time, time pattern or sun trigger has come.
+    Schedule(ScheduleKey),
+    /// The sun does something.
+    Sun,
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -58,6 +63,8 @@ pub(crate) enum Slot {
     OffDelay(EntityId),
     ExpireAfter(EntityId),
     Minute,
+    Schedule(ScheduleKey),
+    Sun,
 }
 
 /// The rows, the order in which they fall due, and who has one.
@@ -75,6 +82,8 @@ impl Purpose {
             Purpose::OffDelay(entity_id) => Some(Slot::OffDelay(entity_id.clone())),
             Purpose::ExpireAfter(entity_id) => Some(Slot::ExpireAfter(entity_id.clone())),
             Purpose::Minute => Some(Slot::Minute),
+            Purpose::Schedule(key) => Some(Slot::Schedule(key.clone())),
+            Purpose::Sun => Some(Slot::Sun),
             Purpose::RunDelay(_) | Purpose::CommandExpiry(_) | Purpose::WaitTimeout(_) => None,
         }
     }
@@ -177,6 +186,8 @@ impl Work<'_> {
             Purpose::ExpireAfter(entity_id) => self.expire_entity(&entity_id),
             Purpose::WaitTimeout(run_id) => self.on_wait_timeout(run_id),
             Purpose::Minute => self.on_minute(),
+            Purpose::Schedule(key) => self.on_scheduled(key, timer.deadline),
+            Purpose::Sun => self.follow_sun(),
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Triggers: what starts an automation. One kind, one file; this enum is the table of contents.
 
 pub(crate) mod event;
+pub(crate) mod homeassistant;
 pub(crate) mod mqtt;
+pub(crate) mod node;
 pub(crate) mod numeric_state;
 pub(crate) mod state;
+pub(crate) mod sun;
 pub(crate) mod template;
+pub(crate) mod time;
+pub(crate) mod time_pattern;
 
 use crate::action::variables::Variables;
 use crate::reader::{Reader, UnknownKind};
@@ -15,10 +20,15 @@ use gable_devices::{Data, EntityId};
 use std::collections::BTreeMap;
 
 use event::EventTrigger;
+use homeassistant::HomeAssistantTrigger;
 use mqtt::MqttTrigger;
+use node::NodeTrigger;
 use numeric_state::NumericStateTrigger;
 use state::StateTrigger;
+use sun::SunTrigger;
 use template::TemplateTrigger;
+use time::TimeTrigger;
+use time_pattern::TimePatternTrigger;
 
 /// One trigger of an automation.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,20 +51,32 @@ pub(crate) enum TriggerKind {
     NumericState(NumericStateTrigger),
     Template(TemplateTrigger),
     Event(EventTrigger),
+    Time(TimeTrigger),
+    TimePattern(TimePatternTrigger),
+    Sun(SunTrigger),
+    HomeAssistant(HomeAssistantTrigger),
+    Node(NodeTrigger),
 }
 
-const SUPPORTED: &[&str] = &["mqtt", "state", "numeric_state", "template", "event"];
+const SUPPORTED: &[&str] = &[
+    "mqtt",
+    "state",
+    "numeric_state",
+    "template",
+    "event",
+    "time",
+    "time_pattern",
+    "sun",
+    "homeassistant",
+    "node",
+];
 const NOT_YET: &[&str] = &[
     "calendar",
     "conversation",
     "device",
     "geo_location",
-    "homeassistant",
     "persistent_notification",
-    "sun",
     "tag",
-    "time",
-    "time_pattern",
     "webhook",
     "zone",
 ];
@@ -109,7 +131,13 @@ impl Trigger {
             TriggerKind::Mqtt(_) => &[],
             TriggerKind::State(trigger) => &trigger.entity_ids,
             TriggerKind::NumericState(trigger) => &trigger.entity_ids,
-            TriggerKind::Template(_) | TriggerKind::Event(_) => &[],
+            TriggerKind::Time(trigger) => &trigger.entity_ids,
+            TriggerKind::Template(_)
+            | TriggerKind::Event(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => &[],
         }
     }
 
@@ -120,7 +148,12 @@ impl Trigger {
             TriggerKind::State(_)
             | TriggerKind::NumericState(_)
             | TriggerKind::Template(_)
-            | TriggerKind::Event(_) => None,
+            | TriggerKind::Event(_)
+            | TriggerKind::Time(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => None,
         }
     }
 
@@ -131,8 +164,18 @@ impl Trigger {
             TriggerKind::Mqtt(_)
             | TriggerKind::State(_)
             | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_) => &[],
+            | TriggerKind::Template(_)
+            | TriggerKind::Time(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => &[],
         }
+    }
+
+    /// Whether it has to see what happens to the home and its nodes.
+    pub(crate) fn is_of_home(&self) -> bool {
+        matches!(self.kind, TriggerKind::HomeAssistant(_) | TriggerKind::Node(_))
     }
 
     /// Builds the `trigger` variable: what is the same for all kinds, and what this kind adds.
@@ -173,6 +216,11 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Trig
         "numeric_state" => NumericStateTrigger::read(reader, fields).map(TriggerKind::NumericState),
         "template" => TemplateTrigger::read(reader, fields).map(TriggerKind::Template),
         "event" => EventTrigger::read(reader, fields).map(TriggerKind::Event),
+        "time" => TimeTrigger::read(reader, fields).map(TriggerKind::Time),
+        "time_pattern" => TimePatternTrigger::read(reader, fields).map(TriggerKind::TimePattern),
+        "sun" => SunTrigger::read(reader, fields).map(TriggerKind::Sun),
+        "homeassistant" => HomeAssistantTrigger::read(reader, fields).map(TriggerKind::HomeAssistant),
+        "node" => NodeTrigger::read(fields).map(TriggerKind::Node),
         other => {
             reader.unknown_kind(node, &path, "trigger", other, (SUPPORTED, NOT_YET));
             return Err(UnknownKind);

@@ -22,7 +22,7 @@ impl Work<'_> {
         };
         let turned_on = matches!(&report, Report::Update { state: Some(state), .. } if state == "on");
         let is_forced = gives_value && heard_by.is_some() && declared.force_update();
-        self.update(entity_id, declared, is_forced, |entity, moment| {
+        self.update(entity_id, Some(declared), is_forced, |entity, moment| {
             if let Some(node) = heard_by {
                 entity.last_heard = moment.now;
                 entity.heard_index = moment.index;
@@ -41,22 +41,22 @@ impl Work<'_> {
     /// An entity was not heard of for as long as `expire_after` says.
     pub(crate) fn expire_entity(&mut self, entity_id: &EntityId) {
         let Some(declared) = self.declared.get(entity_id) else { return };
-        self.update(entity_id, declared, false, |entity, _| entity.expire(declared));
+        self.update(entity_id, Some(declared), false, |entity, _| entity.expire(declared));
     }
 
     /// Changes an entity by `change` and tells whoever has to know, if anything became another.
-    fn update(
+    pub(crate) fn update(
         &mut self,
         entity_id: &EntityId,
-        declared: &Entity,
+        declared: Option<&Entity>,
         is_forced: bool,
         change: impl FnOnce(&mut EntityState, Moment),
     ) {
         let moment = Moment { now: self.rows.now, index: self.rows.index };
         let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) else { return };
-        let from = View::new(entity, Some(declared));
+        let from = View::new(entity, declared);
         change(entity, moment);
-        let mut to = View::new(entity, Some(declared));
+        let mut to = View::new(entity, declared);
         if from == to && !is_forced {
             return;
         }
@@ -91,7 +91,7 @@ impl Work<'_> {
 
 /// Where in the log a change happens.
 #[derive(Clone, Copy)]
-struct Moment {
+pub(crate) struct Moment {
     now: Timestamp,
     index: LogIndex,
 }

@@ -14,8 +14,9 @@ use crate::route_cache::RouteCache;
 use crate::state::Rows;
 use crate::text::shorten;
 use crate::trigger::Change;
+use crate::trigger::node::NodeEvent;
 use crate::world::HomeView;
-use crate::{Effect, Message, RunId};
+use crate::{Effect, Message, NodeId, RunId};
 use gable_devices::{Context, Entities, Timestamp, World};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(crate) enum Happening<'s> {
     Message(&'s Message),
     Change(Change),
     Event(Event),
+    /// The home starts.
+    Start,
+    Node(NodeId, NodeEvent),
 }
 
 impl<'s> Work<'s> {
@@ -93,6 +97,8 @@ impl<'s> Work<'s> {
                 Happening::Message(message) => self.on_message_triggers(message),
                 Happening::Change(change) => self.on_change(&change),
                 Happening::Event(event) => self.on_event(&event),
+                Happening::Start => self.on_start(),
+                Happening::Node(node, event) => self.on_node_event(node, event),
             }
         }
     }
@@ -107,6 +113,8 @@ impl<'s> Work<'s> {
                 Happening::Message(message) => message.topic.clone(),
                 Happening::Change(change) => change.entity_id.to_string(),
                 Happening::Event(event) => event.event_type.clone(),
+                Happening::Start => "start".to_owned(),
+                Happening::Node(node, _) => format!("node {node}"),
             };
             let text =
                 format!("automations triggered each other {CHAIN_MAX} times in a row; the chain ends here");
@@ -138,6 +146,7 @@ impl<'s> Work<'s> {
             seed: self.rows.index.0.wrapping_mul(0x1_0000).wrapping_add(self.renderings),
             entities: Arc::clone(&self.rows.entities),
             declared: Arc::clone(self.declared),
+            calendar: self.rows.calendar.clone(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The home as templates see it: a view of the rows at one moment.
 
+use crate::calendar::Calendar;
 use crate::entity::EntityState;
 use crate::view::View;
 use gable_devices::{Entities, EntityId, Group, Seen, Timestamp, World};
@@ -15,6 +16,14 @@ pub(crate) struct HomeView {
     pub(crate) seed: u64,
     pub(crate) entities: Arc<BTreeMap<EntityId, EntityState>>,
     pub(crate) declared: Arc<Entities>,
+    /// UTC counts without one.
+    pub(crate) calendar: Option<Arc<Calendar>>,
+}
+
+impl HomeView {
+    fn calendar(&self) -> &Calendar {
+        self.calendar.as_deref().unwrap_or(Calendar::utc())
+    }
 }
 
 impl World for HomeView {
@@ -22,13 +31,12 @@ impl World for HomeView {
         self.now
     }
 
-    fn utc_offset(&self, _at: Timestamp) -> i32 {
-        0
+    fn utc_offset(&self, at: Timestamp) -> i32 {
+        self.calendar().offset_at(at)
     }
 
     fn to_instant(&self, local: DateTime) -> Timestamp {
-        let instant = local.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp().as_millisecond());
-        Timestamp(instant.unwrap_or_default())
+        self.calendar().to_instant(local)
     }
 
     fn entity(&self, entity_id: &str) -> Option<Seen> {

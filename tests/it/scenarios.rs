@@ -14,6 +14,11 @@
 //! configure              the files come into force
 //! auto-send              from here on a broker takes every command over at once
 //! +SPAN                  log time moves on (`+0`, `+500ms`, `+5s`, `+2m`, `+1h`); what falls due is due
+//! at INSTANT             log time moves on to that instant, and is told as such from there on
+//! down SPAN              log time moves on while no node is up to say what falls due
+//! calendar OFFSET [..]   the home's clock: seconds east of UTC, and `INSTANT+OFFSET` for each change; the
+//!                        indented lines that follow are `INSTANT EVENT` for what the sun does
+//! leading                a node begins to lead
 //! msg TOPIC PAYLOAD      a message is heard
 //! takeover TOPIC PAYLOAD a message is proposed in place of its silent owner
 //! due ID, sent ID        a timer is due, a command was sent
@@ -27,8 +32,8 @@
 
 use gable_devices::{Millis, Timestamp};
 use gable_rules::{
-    Effect, Ended, Input, InputKind, LogIndex, Message, NodeId, Origin, Policy, Refusal, SourceFile, State,
-    Status, TimerReason, Wait,
+    Calendar, Effect, Ended, Input, InputKind, LogIndex, Message, NodeId, OffsetChange, Origin, Policy,
+    Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable, TimerReason, Wait,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -86,6 +91,8 @@ struct Player<'p> {
     /// The boot of each node, and the last number it used.
     numbers: BTreeMap<u64, (u64, u64)>,
     sends_at_once: bool,
+    /// Whether times are told as dates.
+    tells_dates: bool,
     transcript: String,
 }
 
@@ -118,6 +125,7 @@ impl Player<'_> {
             index: 0,
             numbers: BTreeMap::new(),
             sends_at_once: false,
+            tells_dates: false,
             transcript: String::new(),
         }
     }
@@ -133,6 +141,13 @@ impl Player<'_> {
                 }
                 self.files.retain(|file| file.name != name);
                 self.files.push(SourceFile { name: name.to_owned(), text });
+            } else if let Some(offsets) = line.strip_prefix("calendar ") {
+                let mut sun = Vec::new();
+                while let Some(line) = lines.next_if(|line| line.starts_with("    ")) {
+                    sun.push(line.trim());
+                }
+                let kind = InputKind::Calendar(calendar(offsets, &sun));
+                self.propose(line, kind, Envelope::default());
             } else if !line.is_empty() && !line.starts_with('#') {
                 self.command(line, Envelope::default());
             }
@@ -152,6 +167,14 @@ impl Player<'_> {
             }
             _ if word.starts_with('@') => return self.command(rest, self.origin(&word[1..], envelope)),
             "&" => return self.command(rest, Envelope { is_same_entry: true, ..envelope }),
+            "at" => {
+                self.tells_dates = true;
+                return self.advance(instant(rest).0 - START - self.now);
+            }
+            "down" => {
+                self.now += self.span(rest);
+                return;
+            }
             "remove" => return self.files.retain(|file| file.name != rest),
             "auto-send" => return self.sends_at_once = true,
             "boot" => {
@@ -174,6 +197,7 @@ impl Player<'_> {
             }
             "due" => InputKind::TimerDue(gable_rules::TimerId(rest.parse().unwrap())),
             "sent" => InputKind::CommandSent(gable_rules::CommandId(rest.parse().unwrap())),
+            "leading" => InputKind::Leading,
             "link" => InputKind::Link { up: rest == "up" },
             "seen" => {
                 let (node, up) = rest.split_once(' ').unwrap();
@@ -280,6 +304,9 @@ impl Player<'_> {
     }
 
     fn time(&self, at: i64) -> String {
+        if self.tells_dates {
+            return format!("{:.3}", jiff::Timestamp::from_millisecond(at).unwrap());
+        }
         let millis = at - START;
         format!("+{}.{:03}", millis / 1000, millis % 1000)
     }
@@ -330,6 +357,7 @@ impl Player<'_> {
                 format!("configured: {entities} entities, {automations} automations, {broken} broken")
             }
             Effect::Notice { subject, text } => format!("notice {subject}: {text}"),
+            Effect::LeaderChanged { node } => format!("node {node} leads"),
             Effect::NodeChanged { node, up, link } => format!("node {node}: up {up}, link {link}"),
         }
     }
@@ -398,6 +426,36 @@ impl Player<'_> {
     }
 }
 
+/// Reads `+3600 2024-03-31T01:00:00Z+7200`, and lines such as `2024-03-31T04:48:00Z rising`.
+fn calendar(offsets: &str, sun: &[&str]) -> Calendar {
+    let mut words = offsets.split(' ');
+    let offset = words.next().unwrap().parse().unwrap();
+    let change = |word: &str| {
+        let (at, offset) = word.split_once('Z').unwrap();
+        OffsetChange { at: instant(&format!("{at}Z")), offset: offset.parse().unwrap() }
+    };
+    let moment = |line: &&str| {
+        let (at, event) = line.split_once(' ').unwrap();
+        let event = match event {
+            "dawn" => SunEvent::Dawn,
+            "rising" => SunEvent::Rising,
+            "noon" => SunEvent::Noon,
+            "setting" => SunEvent::Setting,
+            "dusk" => SunEvent::Dusk,
+            "midnight" => SunEvent::Midnight,
+            _ => panic!("the sun does not do `{event}`"),
+        };
+        SunMoment { at: instant(at), event }
+    };
+    let events = sun.iter().map(moment).collect();
+    let sun = (!sun.is_empty()).then_some(SunTable { events, ..SunTable::default() });
+    Calendar { offset, changes: words.map(change).collect(), sun, ..Calendar::default() }
+}
+
+fn instant(text: &str) -> Timestamp {
+    Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
 fn describe_reason(reason: &TimerReason) -> String {
     match reason {
         TimerReason::TriggerFor { automation } => format!("(for of {automation})"),
@@ -405,6 +463,8 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::CommandExpiry { command_id } => format!("(expiry of command {command_id})"),
         TimerReason::OffDelay { entity_id } => format!("(off_delay of {entity_id})"),
         TimerReason::ExpireAfter { entity_id } => format!("(expire_after of {entity_id})"),
+        TimerReason::Schedule { automation } => format!("(schedule of {automation})"),
+        TimerReason::Sun => "(sun)".to_owned(),
         TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
         TimerReason::Minute => "(templates that ask for the time)".to_owned(),
     }

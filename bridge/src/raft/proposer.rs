@@ -377,9 +377,14 @@ pub(super) fn bytes_of(kind: &InputKind) -> usize {
         + match kind {
             InputKind::Message(message) => message.topic.len() + message.payload.len(),
             InputKind::Configure(files) => files.iter().map(|file| file.name.len() + file.text.len()).sum(),
+            InputKind::Calendar(calendar) => {
+                let events = calendar.sun.as_ref().map_or(0, |sun| sun.events.len());
+                (calendar.changes.len() + events) * 16 + calendar.place.time_zone.len()
+            }
             InputKind::TimerDue(_)
             | InputKind::CommandSent(_)
             | InputKind::Link { .. }
-            | InputKind::NodeSeen { .. } => 0,
+            | InputKind::NodeSeen { .. }
+            | InputKind::Leading => 0,
         }
 }

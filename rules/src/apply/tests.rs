@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::{
-    ACTIONS_PER_INPUT_MAX, ACTIONS_PER_RUN_MAX, CommandId, Ended, Id, OUTBOX_MAX, Origin, Policy,
-    SnapshotError, TimerId,
+    ACTIONS_PER_INPUT_MAX, ACTIONS_PER_RUN_MAX, CommandId, Ended, Id, OUTBOX_MAX, OffsetChange, Origin,
+    Policy, SnapshotError, SunEvent, SunMoment, SunTable, TimerId,
 };
 use gable_devices::Timestamp;
 
@@ -159,7 +159,7 @@ mqtt:
     - {name: C, default_entity_id: cover.c, command_topic: c/set, state_topic: c}
 "#;
 
-const AUTOMATIONS: [&str; 3] = [
+const AUTOMATIONS: [&str; 4] = [
     r#"
 automation:
   - {alias: held, mode: queued, max: 3, triggers: {trigger: state, entity_id: binary_sensor.m, to: "on", for: 3}, actions: [{action: light.toggle, target: {entity_id: light.l}}, {delay: 4}, {action: light.turn_off, target: {entity_id: light.l}}]}
@@ -171,6 +171,12 @@ automation:
   - {alias: chase, mode: parallel, triggers: {trigger: state, entity_id: switch.o}, actions: [{action: switch.toggle, target: {entity_id: switch.o}}]}
   - {alias: number, mode: restart, triggers: {trigger: numeric_state, entity_id: sensor.s, above: 3, for: 2}, actions: [{delay: 5}, {action: switch.toggle, target: {entity_id: switch.o}}]}
   - {alias: covers, triggers: {trigger: mqtt, topic: m}, conditions: {not: [{condition: state, entity_id: cover.c, state: open, for: 2}]}, actions: [{action: cover.toggle, target: {entity_id: all}}]}
+"#,
+    r#"
+automation:
+  - {alias: clock, on_missed: run_all, triggers: [{trigger: time_pattern, seconds: "/7"}, {trigger: sun, event: sunset, offset: -3}], actions: [{delay: 2}]}
+  - {alias: times, triggers: [{trigger: time, at: ["00:00:20", sensor.s]}, {trigger: homeassistant, event: start}, {trigger: node, event: left}], conditions: [{condition: time, after: "00:00:05"}, {condition: sun, after: sunrise}], actions: [{delay: 2}]}
+  - {alias: waits, mode: parallel, triggers: {trigger: mqtt, topic: "+"}, actions: [{wait_for_trigger: [{trigger: time_pattern, seconds: "/5"}, {trigger: sun, event: sunrise}, {trigger: node, event: joined}], timeout: 4}]}
 "#,
     "automation: [{alias: broken}, {alias: also, triggers: [], actions: []}",
 ];
@@ -191,7 +197,9 @@ fn random_kind(numbers: &mut Numbers, state: &State) -> InputKind {
         "{",
     ];
     let id = Id { index: LogIndex(numbers.below(40)), n: u32::try_from(numbers.below(6)).unwrap() };
-    match numbers.below(12) {
+    match numbers.below(14) {
+        12 => InputKind::Leading,
+        13 => InputKind::Calendar(random_calendar(numbers)),
         0 => {
             let file = |name: &str, text: &str| SourceFile { name: name.into(), text: text.into() };
             InputKind::Configure(vec![file("e.yaml", ENTITIES), file("a.yaml", numbers.pick(&AUTOMATIONS))])
@@ -215,6 +223,20 @@ fn random_kind(numbers: &mut Numbers, state: &State) -> InputKind {
             ..Message::default()
         }),
     }
+}
+
+fn random_calendar(numbers: &mut Numbers) -> Calendar {
+    let offset = |numbers: &mut Numbers| i32::try_from(numbers.below(60)).unwrap() - 30;
+    let changes = (0..numbers.below(3)).map(|n| {
+        let at = Timestamp(i64::try_from(n * 40_000 + numbers.below(40_000)).unwrap());
+        OffsetChange { at, offset: offset(numbers) }
+    });
+    let changes = changes.collect();
+    let events = [SunEvent::Rising, SunEvent::Noon, SunEvent::Setting, SunEvent::Midnight];
+    let moments = (0..).zip(events).map(|(n, event)| SunMoment { at: Timestamp(n * 30_000 + 5000), event });
+    let sun = SunTable { events: moments.collect(), ..SunTable::default() };
+    let sun = (numbers.below(4) > 0).then_some(sun);
+    Calendar { offset: offset(numbers), changes, sun, ..Calendar::default() }
 }
 
 #[test]
@@ -262,6 +284,11 @@ fn check_rows(state: &State) {
     for (_, timer) in state.timers() {
         match &timer.purpose {
             crate::Purpose::Minute => {}
+            crate::Purpose::Schedule(key) => match &key.listener.owner {
+                crate::Owner::Automation(id) => assert!(state.home.automation(id).is_some(), "{timer:?}"),
+                crate::Owner::Run(run_id) => assert!(state.run(*run_id).is_some(), "{timer:?}"),
+            },
+            crate::Purpose::Sun => assert!(state.calendar().is_some_and(|it| it.sun.is_some()), "{timer:?}"),
             crate::Purpose::RunDelay(run_id) | crate::Purpose::WaitTimeout(run_id) => {
                 assert!(state.run(*run_id).is_some(), "{timer:?}")
             }

@@ -19,6 +19,8 @@ pub(crate) struct Routes {
     by_topic: Index<TriggerRef>,
     by_entity: BTreeMap<EntityId, Vec<TriggerRef>>,
     by_event: BTreeMap<String, Vec<TriggerRef>>,
+    timed: Vec<TriggerRef>,
+    of_home: Vec<TriggerRef>,
 }
 
 impl Routes {
@@ -34,6 +36,12 @@ impl Routes {
                 for event_type in declared.event_types() {
                     routes.by_event.entry(event_type.clone()).or_default().push(reference);
                 }
+                if declared.parts() > 0 {
+                    routes.timed.push(reference);
+                }
+                if declared.is_of_home() {
+                    routes.of_home.push(reference);
+                }
                 for entity_id in declared.entity_ids() {
                     routes.by_entity.entry(entity_id.clone()).or_default().push(reference);
                 }
@@ -45,6 +53,16 @@ impl Routes {
     /// The triggers that have to see a message on `topic`.
     pub(crate) fn of_topic(&self, topic: &str) -> Vec<TriggerRef> {
         self.by_topic.matches(topic)
+    }
+
+    /// The triggers that fire at instants.
+    pub(crate) fn timed(&self) -> &[TriggerRef] {
+        &self.timed
+    }
+
+    /// The triggers that have to see what happens to the home and its nodes.
+    pub(crate) fn of_home(&self) -> &[TriggerRef] {
+        &self.of_home
     }
 
     /// The triggers that have to see a change of an entity.

@@ -35,7 +35,7 @@ enum Shape {
 }
 
 /// The keys of an automation, in both spellings.
-const AUTOMATION_KEYS: [&str; 17] = [
+const AUTOMATION_KEYS: [&str; 19] = [
     "id",
     "alias",
     "description",
@@ -43,6 +43,8 @@ const AUTOMATION_KEYS: [&str; 17] = [
     "max",
     "max_exceeded",
     "initial_state",
+    "on_missed",
+    "on_missed_within",
     "trace",
     "variables",
     "trigger_variables",

@@ -108,6 +108,7 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::NodeChanged { node, up, link } => {
             json!({ "effect": "node_changed", "about": node, "up": up, "link": link })
         }
+        Effect::LeaderChanged { node } => json!({ "effect": "leader_changed", "about": node }),
         Effect::Notice { subject, text } => json!({ "effect": "notice", "subject": subject, "text": text }),
     }
 }
@@ -125,6 +126,10 @@ fn show_input(input: &InputKind) -> Value {
         }
         InputKind::Link { up } => json!({ "input": "link", "up": up }),
         InputKind::NodeSeen { node, up } => json!({ "input": "node_seen", "seen": node.0, "up": up }),
+        InputKind::Calendar(calendar) => {
+            json!({ "input": "calendar", "time_zone": calendar.place.time_zone, "until_ms": calendar.until.0 })
+        }
+        InputKind::Leading => json!({ "input": "leading" }),
     }
 }
 
@@ -162,5 +167,7 @@ fn show_reason(reason: &TimerReason) -> Value {
             json!({ "reason": "wait_timeout", "run_id": run_id.to_string() })
         }
         TimerReason::Minute => json!({ "reason": "minute" }),
+        TimerReason::Schedule { automation } => json!({ "reason": "schedule", "automation": automation }),
+        TimerReason::Sun => json!({ "reason": "sun" }),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::store::{Error, tables};
 use gable_devices::Timestamp;
-use gable_rules::{Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile};
+use gable_rules::{Calendar, Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -171,8 +171,13 @@ fn to_kind(kind: &InputKind) -> Option<Kind> {
             let name = |file: &SourceFile| SourceFile { name: file.name.clone(), text: String::new() };
             Some(Kind::Input(InputKind::Configure(files.iter().map(name).collect())))
         }
-        // The effects `TimerFired` and `CommandSent` say the same.
-        InputKind::TimerDue(_) | InputKind::CommandSent(_) => None,
+        // Of the tables only whose they are and how far they reach.
+        InputKind::Calendar(calendar) => {
+            let (place, until) = (calendar.place.clone(), calendar.until);
+            Some(Kind::Input(InputKind::Calendar(Calendar { place, until, ..Calendar::default() })))
+        }
+        // The effects `TimerFired`, `CommandSent` and `LeaderChanged` say the same.
+        InputKind::TimerDue(_) | InputKind::CommandSent(_) | InputKind::Leading => None,
         other => Some(Kind::Input(other.clone())),
     }
 }
