@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod cli;
 pub mod clock;
+mod home_files;
 pub mod http;
 pub mod mqtt;
 pub mod node;

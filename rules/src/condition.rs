@@ -16,7 +16,7 @@ use crate::reader::{Reader, UnknownKind};
 use crate::state::Rows;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Kind, Node};
-use gable_devices::{Context, Entities, EntityId};
+use gable_devices::{Context, Entities, EntityId, is_template};
 
 use logic::Logic;
 use numeric_state::NumericStateCondition;
@@ -144,6 +144,10 @@ pub(crate) fn read_kind(
         "and" => Logic::read(reader, fields, Logic::And).map(Condition::Logic),
         "or" => Logic::read(reader, fields, Logic::Or).map(Condition::Logic),
         "not" => Logic::read(reader, fields, Logic::Not).map(Condition::Logic),
+        // `condition: "{{ ... }}"`, which Home Assistant takes as a template as well.
+        text if is_template(text) => {
+            TemplateCondition::read_shorthand(reader, node, &path).map(Condition::Template)
+        }
         other => {
             reader.unknown_kind(node, &path, "condition", other, (SUPPORTED, NOT_YET));
             return Err(UnknownKind);

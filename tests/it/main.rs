@@ -6,4 +6,5 @@ mod e2e;
 mod ha_cases;
 #[cfg(test)]
 mod scenarios;
+mod mutations;
 mod tidy;

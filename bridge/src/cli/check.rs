@@ -1,26 +1,35 @@
-//! `gable check`: finds mistakes in the home's files without a node.
+//! `gable check`: finds mistakes in the home's files without a node, and counts what does not run.
+
+mod summary;
 
 use super::failure::{Exit, Failure};
 use super::palette::Palette;
-use gable_rules::{Problem, Report, Severity, SourceFile};
+use crate::home_files::{self, Collector};
+use gable_rules::{Problem, Report, Severity};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use summary::missing;
 
 const EXAMPLES: &str = "\
 Examples:
   gable check home.yaml
   gable check entities.yaml automations/*.yaml
+  gable check ~/homeassistant
   gable check --json home.yaml | jq '.problems[] | .line'
 
-All files are read as one home: an automation in one may use an entity of another.
-Exit code 1 if something is broken, 0 if there are warnings at most.";
+What a file includes is read with it. All files are read as one home: an automation in one may use
+an entity of another. A folder stands for its configuration.yaml. A folder that has none and
+declares nothing (no `mqtt:`, no `homeassistant:`) is a collection: each of its files is read by itself.
+Exit code 1 if something is broken; 0 if there are only warnings, or automations that hold something
+Gable does not run.";
 
 /// Find mistakes in a home's YAML files, with file, line and column.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The home's files
+    /// The home's files, or its folder
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print the report as JSON
@@ -29,19 +38,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let sources = args
-        .files
-        .iter()
-        .map(|path| {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                let error = anyhow::Error::new(error).context(format!("cannot read {name}"));
-                Failure::new(Exit::No, error, "check the path; the files are read as UTF-8 text")
-            })?;
-            Ok(SourceFile { name, text })
-        })
-        .collect::<Result<Vec<_>, Failure>>()?;
-    let report = gable_rules::check(&sources);
+    let report = match args.files.as_slice() {
+        [folder] if folder.is_dir() && is_collection(folder)? => {
+            let files = home_files::yaml_files(folder).map_err(unreadable)?;
+            let reports = files.iter().map(|file| check(std::slice::from_ref(file)));
+            sum(reports.collect::<Result<_, _>>()?)
+        }
+        files => check(files)?,
+    };
     if args.json {
         super::tell(&format!("{}\n", to_json(&report)));
     } else {
@@ -51,20 +55,70 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(if is_broken { ExitCode::from(Exit::No as u8) } else { ExitCode::SUCCESS })
 }
 
-/// One problem a line as compilers print them, so that editors can jump to it.
+/// Checks what these files and folders make; places name files as a person here would.
+fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
+    let collected = Collector::default().collect(paths).map_err(unreadable)?;
+    let mut report = gable_rules::check(&collected.files);
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
+    for problem in &mut report.problems {
+        if let Some(location) = &mut problem.what.location {
+            let path = collected.folder.join(&*location.file);
+            location.file = Arc::from(path.strip_prefix(&here).unwrap_or(&path).display().to_string());
+        }
+    }
+    Ok(report)
+}
+
+fn unreadable(error: home_files::Error) -> Failure {
+    Failure::new(Exit::No, error, "check the path; the files are read as UTF-8 text")
+}
+
+/// Whether the folder's files are no home but a collection of examples.
+fn is_collection(folder: &Path) -> Result<bool, Failure> {
+    if home_files::has_beginning(folder) {
+        return Ok(false);
+    }
+    let files = home_files::yaml_files(folder).map_err(unreadable)?;
+    let declares = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().any(|line| line.starts_with("mqtt:") || line.starts_with("homeassistant:"))
+    };
+    Ok(!files.iter().any(declares))
+}
+
+/// One report of many.
+fn sum(reports: Vec<Report>) -> Report {
+    let mut all = Report::default();
+    for report in reports {
+        all.entities += report.entities;
+        all.automations += report.automations;
+        all.unsupported += report.unsupported;
+        all.broken += report.broken;
+        all.blueprints += report.blueprints;
+        all.problems.extend(report.problems);
+    }
+    all
+}
+
+/// The table of what runs and what does not; then one problem a line as compilers print them, so
+/// that editors can jump to it.
 pub(super) fn to_text(report: &Report, palette: Palette) -> String {
-    let mut text: String = report.problems.iter().map(|problem| line(problem, palette) + "\n").collect();
+    let mut text = summary::to_text(report, palette);
+    text.extend(report.problems.iter().map(|problem| line(problem, palette) + "\n"));
     let count = |severity| report.problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let out_of_use = match report.unsupported {
+        0 => format!("{} broken", report.broken),
+        unsupported => format!("{} broken, {unsupported} not run", report.broken),
+    };
     let verdict = format!(
-        "{}, {} ({} broken): {}, {}",
+        "{}, {} ({out_of_use}): {}, {}",
         several(report.entities, "entity", "entities"),
-        several(report.automations + report.broken, "automation", "automations"),
-        report.broken,
+        several(report.automations + report.unsupported + report.broken, "automation", "automations"),
         several(errors, "error", "errors"),
         several(warnings, "warning", "warnings"),
     );
-    text.push_str(&match (errors, warnings) {
+    text.push_str(&match (errors, warnings + report.unsupported) {
         (0, 0) => palette.green(&verdict),
         (0, _) => palette.yellow(&verdict),
         _ => palette.red(&verdict),
@@ -90,11 +144,17 @@ pub(super) fn line(problem: &Problem, palette: Palette) -> String {
 }
 
 fn to_json(report: &Report) -> Value {
+    let missing = missing(report).into_iter();
+    let missing = missing.map(|((what, word), tally)| {
+        json!({ "what": what, "word": word, "count": tally.count, "automations": tally.automations.len() })
+    });
     json!({
         "entities": report.entities,
         "automations": report.automations,
         "unsupported": report.unsupported,
         "broken": report.broken,
+        "blueprints": report.blueprints,
+        "missing": missing.collect::<Vec<_>>(),
         "problems": report.problems.iter().map(crate::http::problems::to_json).collect::<Vec<_>>(),
     })
 }
@@ -107,23 +167,58 @@ fn several(count: usize, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
     use gable_devices::yaml;
+    use gable_rules::Missing;
 
-    #[test]
-    fn a_problem_is_one_line_that_an_editor_can_jump_to() {
+    fn problem(severity: Severity, automation: &str, message: &str) -> Problem {
         let what = yaml::Problem {
             location: Some(yaml::Location { file: "home.yaml".into(), line: 12, column: 5 }),
             path: "automation[0].triggers[0].trigger".into(),
-            message: "`stat` is not a kind of trigger".into(),
-            hint: Some("state".into()),
+            message: message.into(),
+            hint: None,
         };
-        let automation = Some("hall_light".into());
-        let problem = Problem { severity: Severity::Error, automation, missing: None, what };
-        let problems = vec![problem];
-        let report = Report { entities: 1, automations: 2, broken: 1, problems, ..Report::default() };
-        let expected = "home.yaml:12:5: error: automation `hall_light`: automation[0].triggers[0].trigger: \
+        Problem { severity, automation: Some(automation.into()), missing: None, what }
+    }
+
+    #[test]
+    fn a_problem_is_one_line_that_an_editor_can_jump_to() {
+        let mut error = problem(Severity::Error, "hall_light", "`stat` is not a kind of trigger");
+        error.what.hint = Some("state".into());
+        let report =
+            Report { entities: 1, automations: 2, broken: 1, problems: vec![error], ..Report::default() };
+        let expected = "automations: 2 run, 1 broken\n\n\
+                        home.yaml:12:5: error: automation `hall_light`: automation[0].triggers[0].trigger: \
                         `stat` is not a kind of trigger (did you mean `state`?)\n\
                         1 entity, 3 automations (1 broken): 1 error, 0 warnings\n";
         assert_eq!(to_text(&report, Palette::plain()), expected);
         assert_eq!(to_json(&report)["problems"][0]["line"], 12);
+    }
+
+    #[test]
+    fn what_is_not_run_is_counted_by_kind() {
+        let unsupported = |automation, what, word: &str| Problem {
+            missing: Some(Missing { what, word: word.into(), count: 1 }),
+            ..problem(Severity::Unsupported, automation, "no")
+        };
+        let problems = vec![
+            unsupported("a", "trigger", "device"),
+            unsupported("a", "trigger", "device"),
+            unsupported("b", "trigger", "device"),
+            unsupported("b", "service", "tts.speak"),
+        ];
+        let report = Report { unsupported: 2, blueprints: 3, problems, ..Report::default() };
+        let text = to_text(&report, Palette::plain());
+        let table: Vec<&str> = text.lines().take(5).collect();
+        assert_eq!(
+            table,
+            [
+                "automations: 0 run, 2 not run, 0 broken; 3 blueprints",
+                "what Gable does not run:    times  automations",
+                "  trigger  device               3            2",
+                "  service  tts.speak            1            1",
+                "",
+            ],
+            "{text}"
+        );
+        assert_eq!(to_json(&report)["missing"][0]["count"], 3);
     }
 }

@@ -7,6 +7,7 @@
 //! change the home in the middle of a failover. The hash of what was offered last is kept in the
 //! data folder, so that an edit made while the node was down counts as well.
 
+use crate::home_files::{Collector, Error};
 use gable_rules::SourceFile;
 use sha2::{Digest, Sha256};
 use std::io;
@@ -15,19 +16,11 @@ use std::path::{Path, PathBuf};
 /// Remembers what was offered last; beside the log in the data folder.
 const OFFERED_FILE: &str = "home-files.sha256";
 
-/// Why the home's files can not be used as they are.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    #[error("cannot read the home's file {path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("the home's file {path} is not UTF-8 text")]
-    NotText { path: PathBuf },
-}
-
-/// The files that the settings name.
+/// The files and folders that the settings name.
 #[derive(Debug)]
 pub(super) struct HomeFiles {
     paths: Vec<PathBuf>,
+    collector: Collector,
     offered_path: PathBuf,
     offered: Option<String>,
 }
@@ -37,22 +30,12 @@ impl HomeFiles {
         let offered_path = data_dir.join(OFFERED_FILE);
         // Without the note the node is new, and does not change a home that runs.
         let offered = std::fs::read_to_string(&offered_path).ok().map(|text| text.trim().to_owned());
-        HomeFiles { paths, offered_path, offered }
+        HomeFiles { paths, collector: Collector::default(), offered_path, offered }
     }
 
-    /// Reads all files.
-    pub(super) fn read(&self) -> Result<Vec<SourceFile>, Error> {
-        let names = names(&self.paths);
-        self.paths
-            .iter()
-            .zip(names)
-            .map(|(path, name)| {
-                let bytes =
-                    std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
-                let text = String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.clone() })?;
-                Ok(SourceFile { name, text })
-            })
-            .collect()
+    /// Reads the files, and all that they refer to.
+    pub(super) fn read(&mut self) -> Result<Vec<SourceFile>, Error> {
+        Ok(self.collector.collect(&self.paths)?.files)
     }
 
     /// Whether `local` has to be put into force in place of `in_force`.
@@ -77,18 +60,6 @@ impl HomeFiles {
         self.offered = Some(hash.clone());
         std::fs::write(&self.offered_path, hash + "\n")
     }
-}
-
-/// The name by which people know a file: its last part, or the whole path where two would be equal.
-fn names(paths: &[PathBuf]) -> Vec<String> {
-    let last = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    paths
-        .iter()
-        .map(|path| {
-            let alone = paths.iter().filter(|other| last(other) == last(path)).count() == 1;
-            last(path).filter(|_| alone).unwrap_or_else(|| path.display().to_string())
-        })
-        .collect()
 }
 
 fn hash(files: &[SourceFile]) -> String {
@@ -125,12 +96,6 @@ mod tests {
         let files = HomeFiles::new(vec![], folder.path());
         assert!(!files.wants(&file("a"), &file("b"), true), "remembered over a restart");
         assert!(files.wants(&file("c"), &file("b"), false), "edited while down");
-    }
-
-    #[test]
-    fn files_are_known_by_their_short_name_where_it_is_unique() {
-        let paths = ["a/home.yaml", "b/home.yaml", "a/lights.yaml"].map(PathBuf::from);
-        assert_eq!(names(&paths), ["a/home.yaml", "b/home.yaml", "lights.yaml"]);
     }
 
     #[test]

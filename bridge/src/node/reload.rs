@@ -53,7 +53,7 @@ impl Reload {
     }
 
     /// Reads the files, and tells what is wrong with them when they have changed.
-    fn read(&self, told: &mut Told) -> Option<Vec<SourceFile>> {
+    fn read(&mut self, told: &mut Told) -> Option<Vec<SourceFile>> {
         let local = match self.files.read() {
             Ok(local) => local,
             Err(error) => {

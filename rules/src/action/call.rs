@@ -87,7 +87,9 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         let mut inside = reader.fields(node, &fields.path_of("data"))?;
         targets.extend(read_targets(reader, &mut inside, "entity_id"));
     }
-    if targets.is_empty() && reader.problems.len() == problems_before {
+    // A service that a template names may be one that needs no entity.
+    let is_known = matches!(service, Text::Plain(_));
+    if is_known && targets.is_empty() && reader.problems.len() == problems_before {
         fields.fail("names no entity: expected `target: {entity_id: ...}`");
     }
     Some(ActionKind::Call(Call { service, targets, data }))
