@@ -8,6 +8,7 @@
 mod home;
 mod reload;
 
+use crate::almanac;
 use crate::http::{self, Api};
 use crate::mqtt::{self, Mqtt};
 use crate::raft::{
@@ -96,6 +97,7 @@ impl Node {
         let (stopping, stopped) = watch::channel(false);
         let (recover, recovered) = watch::channel(false);
         let reload = Arc::new(Notify::new());
+        let home = settings.home.clone();
         let reloading = Reload {
             files: HomeFiles::new(settings.home.files.clone(), &settings.node.data_dir),
             replica: replica.clone(),
@@ -120,8 +122,11 @@ impl Node {
                 warn!(node = %node, error = %error, "the HTTP API has stopped");
             }
         });
-        let tasks =
-            vec![tokio::spawn(watch_recovery(replica.clone(), recover)), tokio::spawn(reloading.run())];
+        let tasks = vec![
+            tokio::spawn(watch_recovery(replica.clone(), recover)),
+            tokio::spawn(reloading.run()),
+            tokio::spawn(almanac::run(replica.clone(), home)),
+        ];
         info!(node = %node, http = %addresses.http, peers = %addresses.peers, mqtt = addresses.mqtt, "the node listens");
         Node { replica, mqtt, addresses, recovered, stopping, reload, http, tasks }
     }

@@ -106,12 +106,16 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
 }
 
-/// The home's files.
+/// The home's files, and where it is as far as they do not say.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Home {
     #[serde(deserialize_with = "list::paths")]
     pub files: Vec<PathBuf>,
+    pub time_zone: String,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub elevation: f64,
 }
 
 /// How much history is kept; 0 means no limit.
@@ -221,7 +225,13 @@ impl Default for Http {
 
 impl Default for Home {
     fn default() -> Home {
-        Home { files: vec!["home.yaml".into()] }
+        Home {
+            files: vec!["home.yaml".into()],
+            time_zone: "UTC".into(),
+            latitude: None,
+            longitude: None,
+            elevation: 0.0,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What types can not say: values that contradict each other or would not work.
 
-use crate::settings::{Mqtt, MqttMode, Settings};
+use crate::settings::{Home, Mqtt, MqttMode, Settings};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -31,6 +31,7 @@ impl Settings {
         for file in &self.home.files {
             ensure(files.insert(file), "home.files", || format!("names {} twice", file.display()))?;
         }
+        self.home.validate_place()?;
         ensure(!self.log.level.trim().is_empty(), "log.level", || "is empty; `info` is the default".into())
     }
 
@@ -70,6 +71,16 @@ impl Settings {
         ensure(cluster.linger_ms <= 100, "cluster.linger_ms", || {
             format!("{} holds every message up: 100 or less", cluster.linger_ms)
         })
+    }
+}
+
+impl Home {
+    fn validate_place(&self) -> Result<(), Finding> {
+        ensure(!self.time_zone.is_empty(), "home.time_zone", || "is empty; `UTC` is the default".into())?;
+        let lies_within = |degrees: Option<f64>, limit: f64| degrees.is_none_or(|found| found.abs() <= limit);
+        ensure(lies_within(self.latitude, 90.0), "home.latitude", || "must be -90 to 90".into())?;
+        ensure(lies_within(self.longitude, 180.0), "home.longitude", || "must be -180 to 180".into())?;
+        ensure(self.elevation.abs() <= 10_000.0, "home.elevation", || "must be -10000 to 10000".into())
     }
 }
 
