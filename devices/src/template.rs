@@ -1,17 +1,33 @@
 //! Jinja templates as Home Assistant renders them: Python's words for values (`True`, `None`,
 //! `21.5`), undefined as nothing, and a bound on work and output.
 //!
-//! A template sees its [`Context`] and nothing else: no clock, no random number, no files. So it
-//! renders alike on every node. Names that Home Assistant adds to Jinja live in
-//! `template/functions.rs`, one function each.
+//! A template sees its [`Context`] and nothing else: the home through its [`World`], no clock, no
+//! randomness of its own, no files. So it renders alike on every node. The names that templates may
+//! call are listed in `template/functions.rs`; how operators come to follow Python is told in
+//! `template/rewrite.rs`.
 
+mod args;
+mod compare;
 mod context;
 mod functions;
+mod home;
+mod json;
+mod lists;
 mod literal;
 mod methods;
 mod moment;
+mod numbers;
+mod operators;
 mod path;
+mod percent;
 mod python;
+mod regex;
+mod rewrite;
+mod span;
+mod states;
+mod strftime;
+mod text;
+mod time;
 mod world;
 
 pub use context::Context;
@@ -20,8 +36,9 @@ pub use world::{Group, Reads, Seen, World};
 use crate::{Data, Timestamp};
 use context::to_value;
 use minijinja::value::Value;
-use minijinja::{Environment, ErrorKind};
+use minijinja::{Environment, ErrorKind, Output, State};
 use path::Segment;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -98,12 +115,14 @@ impl Template {
         }
         let text = text.trim();
         // What is a name of the engine itself is no variable.
-        let is_variable = |root: &str| !globals().contains(&root);
+        let is_variable = |root: &str| root != "states" && !globals().contains(root);
         let form = match path::parse(text, is_variable) {
             Some(segments) => Form::Paths(segments),
             None => {
-                let mut environment = base_environment().clone();
-                environment.add_template_owned(NAME, text.to_owned()).map_err(|error| from_engine(&error))?;
+                let (base, names) = base();
+                let mut environment = base.clone();
+                let text = rewrite::rewrite(text, names)?;
+                environment.add_template_owned(NAME, text).map_err(|error| from_engine(&error))?;
                 Form::Jinja(Box::new(environment))
             }
         };
@@ -140,19 +159,26 @@ impl Template {
         self.render(context).map(literal::native)
     }
 
-    /// Renders, and tells what of the home the text depends on, also where that failed.
-    pub fn render_tracked(&self, context: &Context) -> (Result<String, TemplateError>, Reads) {
-        (self.render(context), Reads::default())
-    }
-
     /// Renders, without white space at both ends, as Home Assistant does.
     pub fn render(&self, context: &Context) -> Result<String, TemplateError> {
-        let output = match &*self.form {
-            Form::Paths(segments) => path::render(segments, context.variables())?,
-            Form::Jinja(environment) => render_jinja(environment, context.to_value())?,
+        self.render_tracked(context).0
+    }
+
+    /// Renders, and tells what of the home the text depends on, also where that failed.
+    pub fn render_tracked(&self, context: &Context) -> (Result<String, TemplateError>, Reads) {
+        let (output, reads) = match &*self.form {
+            Form::Paths(segments) => (path::render(segments, context.variables()), Reads::default()),
+            Form::Jinja(environment) => {
+                let (root, home) = home::Root::new(context);
+                let output = render_jinja(environment, Value::from_object(root));
+                (output, home.reads())
+            }
         };
-        let trimmed = output.trim();
-        Ok(if trimmed.len() == output.len() { output } else { trimmed.to_owned() })
+        let trim = |output: String| {
+            let trimmed = output.trim();
+            if trimmed.len() == output.len() { output } else { trimmed.to_owned() }
+        };
+        (output.map(trim), reads)
     }
 }
 
@@ -192,26 +218,38 @@ impl io::Write for Bounded {
     }
 }
 
-/// What all templates share; a clone of it costs a few reference counts.
-fn base_environment() -> &'static Environment<'static> {
-    static BASE: OnceLock<Environment<'static>> = OnceLock::new();
+/// What all templates share, and the names in it; a clone of it costs a few reference counts.
+fn base() -> &'static (Environment<'static>, rewrite::Names) {
+    static BASE: OnceLock<(Environment<'static>, rewrite::Names)> = OnceLock::new();
     BASE.get_or_init(|| {
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION_MAX);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_formatter(|output, _, value| python::write(output, value));
+        environment.set_formatter(|output, state, value| put_out(output, state, value));
         // It prints addresses and the engine's inner state, which may differ between nodes.
         environment.remove_global("debug");
-        environment.set_unknown_method_callback(|_, value, method, args| methods::call(value, method, args));
-        functions::add_to(&mut environment);
-        environment
+        environment.set_unknown_method_callback(|state, value, method, args| {
+            methods::call(state, value, method, args)
+        });
+        let names = functions::add_to(&mut environment);
+        (environment, names)
     })
 }
 
-fn globals() -> &'static Vec<&'static str> {
-    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    NAMES.get_or_init(|| base_environment().globals().map(|(name, _)| name).collect())
+/// Prints a value as Python does, and counts it: what a block gathers is not yet output.
+fn put_out(output: &mut Output, state: &State, value: &Value) -> Result<(), minijinja::Error> {
+    let text = match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(python::to_text(value)?),
+    };
+    home::Home::of(state)?.work(text.len() as u64)?;
+    Ok(output.write_str(&text)?)
+}
+
+fn globals() -> &'static BTreeSet<String> {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    NAMES.get_or_init(|| base().0.globals().map(|(name, _)| name.to_owned()).collect())
 }
 
 fn from_engine(error: &minijinja::Error) -> TemplateError {

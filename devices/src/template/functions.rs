@@ -1,144 +1,322 @@
-//! The names that Home Assistant adds to Jinja, or gives another meaning. One function each; to add
-//! one, write it and name it in [`add_to`].
+//! Every name that templates may call. To add one, write the function and name it here: whether it
+//! goes as `name(x)`, as `x | name` or as `x is name` is what the lists say.
 
-use minijinja::value::{Kwargs, Rest, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind};
+use super::rewrite::Names;
+use super::{json, lists, numbers, operators, regex, span, states, text, time};
+use minijinja::Environment;
+use minijinja::functions::Function;
+use minijinja::value::{FunctionArgs, FunctionResult, Value};
 
-/// Makes them known to the engine.
-pub(super) fn add_to(environment: &mut Environment<'static>) {
-    environment.add_filter("float", float);
-    environment.add_function("float", float);
-    environment.add_filter("int", int);
-    environment.add_function("int", int);
-    environment.add_filter("round", round);
-    environment.add_filter("iif", iif);
-    environment.add_function("iif", iif);
-    environment.add_filter("to_json", to_json);
-    environment.add_function("to_json", to_json);
-    environment.add_filter("is_defined", is_defined);
-    environment.add_filter("is_number", is_number);
-    environment.add_function("is_number", is_number);
+/// Filters that the engine brings and that are used as they are.
+const BUILTIN_FILTERS: [&str; 23] = [
+    "attr",
+    "batch",
+    "chain",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "groupby",
+    "items",
+    "last",
+    "lines",
+    "map",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "tojson",
+    "unique",
+];
+/// Those of them that go through a list and make another: both are weighed.
+pub(super) const WEIGHED_FILTERS: [&str; 16] = [
+    "batch",
+    "chain",
+    "dictsort",
+    "groupby",
+    "items",
+    "lines",
+    "map",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "unique",
+];
+/// Tests that the engine brings.
+const BUILTIN_TESTS: [&str; 25] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "integer",
+    "int",
+    "iterable",
+    "lower",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "safe",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "test",
+    "true",
+    "undefined",
+    "upper",
+];
+/// Functions that the engine brings.
+const BUILTIN_FUNCTIONS: [&str; 2] = ["namespace", "range"];
+
+/// Makes the names known to the engine and to whoever checks a template.
+pub(super) fn add_to(environment: &mut Environment<'static>) -> Names {
+    let mut names = Names::default();
+    names.filters.extend(BUILTIN_FILTERS);
+    names.tests.extend(BUILTIN_TESTS);
+    names.functions.extend(BUILTIN_FUNCTIONS);
+    let mut registry = Registry { environment, names };
+    registry.add_operators();
+    registry.add_entities();
+    registry.add_times();
+    registry.add_numbers();
+    registry.add_texts();
+    registry.add_lists();
+    registry.names
 }
 
-/// `float(value, default)`: without a default, what is no number is an error.
-fn float(value: Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    let default = argument(&args, &kwargs, 0, "default")?;
-    kwargs.assert_all_used()?;
-    match to_float(&value) {
-        Some(number) => Ok(Value::from(number)),
-        None => default.ok_or_else(|| no_number("float", &value)),
+struct Registry<'e> {
+    environment: &'e mut Environment<'static>,
+    names: Names,
+}
+
+impl Registry<'_> {
+    fn function<F, R, A>(&mut self, name: &'static str, function: F)
+    where
+        F: Function<R, A>,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a>,
+    {
+        self.names.functions.insert(name);
+        self.environment.add_function(name, function);
     }
-}
 
-/// `int(value, default, base)`: truncates.
-fn int(value: Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    let default = argument(&args, &kwargs, 0, "default")?;
-    let base = argument(&args, &kwargs, 1, "base")?.and_then(|base| u32::try_from(base).ok());
-    kwargs.assert_all_used()?;
-    let whole = match (value.as_str(), base) {
-        (Some(text), Some(base @ 2..=36)) => {
-            let text = text.trim();
-            let digits = text.strip_prefix(if base == 16 { "0x" } else { "" }).unwrap_or(text);
-            i64::from_str_radix(digits, base).ok()
+    fn filter<F, R, A>(&mut self, name: &'static str, function: F)
+    where
+        F: Function<R, A>,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a>,
+    {
+        self.names.filters.insert(name);
+        self.environment.add_filter(name, function);
+    }
+
+    fn test<F, R, A>(&mut self, name: &'static str, function: F)
+    where
+        F: Function<R, A>,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a>,
+    {
+        self.names.tests.insert(name);
+        self.environment.add_test(name, function);
+    }
+
+    /// As a function and as a filter.
+    fn both<F, R, A>(&mut self, name: &'static str, function: F)
+    where
+        F: Function<R, A> + Clone,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a>,
+    {
+        self.filter(name, function.clone());
+        self.function(name, function);
+    }
+
+    /// As a function, a filter and a test.
+    fn all<F, R, A>(&mut self, name: &'static str, function: F)
+    where
+        F: Function<R, A> + Clone,
+        R: FunctionResult,
+        A: for<'a> FunctionArgs<'a>,
+    {
+        self.test(name, function.clone());
+        self.both(name, function);
+    }
+
+    /// What `rewrite.rs` puts in the place of operators, and the tests that are operators.
+    fn add_operators(&mut self) {
+        self.filter("__add", operators::add);
+        self.filter("__sub", operators::sub);
+        self.filter("__mul", operators::mul);
+        self.filter("__div", operators::div);
+        self.filter("__floordiv", operators::floordiv);
+        self.filter("__mod", operators::modulo);
+        self.filter("__pow", operators::pow);
+        self.filter("__neg", operators::neg);
+        self.filter("__concat", operators::concat);
+        self.filter("__slice", operators::slice);
+        self.filter("__eq", operators::eq);
+        self.filter("__ne", operators::ne);
+        self.filter("__lt", operators::lt);
+        self.filter("__le", operators::le);
+        self.filter("__gt", operators::gt);
+        self.filter("__ge", operators::ge);
+        self.filter("__in", operators::is_in);
+        self.filter("__compare", operators::chain);
+        self.filter("__keep", operators::keep);
+        self.filter("__store", operators::store);
+        self.filter("__iterate", operators::iterate);
+        for name in ["eq", "equalto", "=="] {
+            self.test(name, operators::eq);
         }
-        (Some(text), _) => text.trim().parse().ok(),
-        _ => i64::try_from(value.clone()).ok().filter(|_| value.is_integer()),
-    };
-    let truncated = || to_float(&value).filter(|number| number.abs() < 9.2e18).map(|number| number as i64);
-    match whole.or_else(truncated) {
-        Some(whole) => Ok(Value::from(whole)),
-        None => default.ok_or_else(|| no_number("int", &value)),
+        for name in ["ne", "!="] {
+            self.test(name, operators::ne);
+        }
+        for name in ["lt", "lessthan", "<"] {
+            self.test(name, operators::lt);
+        }
+        for name in ["le", "<="] {
+            self.test(name, operators::le);
+        }
+        for name in ["gt", "greaterthan", ">"] {
+            self.test(name, operators::gt);
+        }
+        for name in ["ge", ">="] {
+            self.test(name, operators::ge);
+        }
+        self.test("in", operators::is_in);
     }
-}
 
-/// `round(value, precision, method, default)`: to even as Python does, and to an integer at
-/// precision 0.
-fn round(value: Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    let precision = argument(&args, &kwargs, 0, "precision")?.map_or(Ok(0), i64::try_from)?;
-    let method = argument(&args, &kwargs, 1, "method")?;
-    let method = method.as_ref().and_then(Value::as_str).unwrap_or("common");
-    let default = argument(&args, &kwargs, 2, "default")?;
-    kwargs.assert_all_used()?;
-    let Some(number) = to_float(&value) else { return default.ok_or_else(|| no_number("round", &value)) };
-    // No double has digits that a rounding to more places than this would change.
-    let precision = precision.clamp(-308, 308);
-    let scale = |number: f64, to: fn(f64) -> f64| {
-        let factor: f64 = format!("1e{precision}").parse().unwrap_or(1.0);
-        to(number * factor) / factor
-    };
-    let rounded = match method {
-        "ceil" => scale(number, f64::ceil),
-        "floor" => scale(number, f64::floor),
-        "half" => (number * 2.0).round_ties_even() / 2.0,
-        _ => match usize::try_from(precision) {
-            // Through decimal digits, so that 2.675 becomes 2.67 as everywhere else.
-            Ok(places) => format!("{number:.places$}").parse().unwrap_or(number),
-            Err(_) => scale(number, f64::round_ties_even),
-        },
-    };
-    if precision == 0 && rounded.abs() < 9.2e18 {
-        Ok(Value::from(rounded as i64))
-    } else {
-        Ok(Value::from(rounded))
+    /// `states` itself is a variable of each rendering; see `home.rs`.
+    fn add_entities(&mut self) {
+        self.filter("states", states::states);
+        self.both("state_translated", states::state_translated);
+        self.both("state_attr", states::state_attr);
+        self.all("is_state", states::is_state);
+        self.all("is_state_attr", states::is_state_attr);
+        self.all("has_value", states::has_value);
+        self.both("expand", states::expand);
+        self.both("area_entities", states::area_entities);
+        self.both("label_entities", states::label_entities);
     }
-}
 
-/// `iif(value, if_true, if_false, if_none)`: one of three by what the value is.
-fn iif(value: Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    let if_true = argument(&args, &kwargs, 0, "if_true")?.unwrap_or(Value::from(true));
-    let if_false = argument(&args, &kwargs, 1, "if_false")?.unwrap_or(Value::from(false));
-    let if_none = argument(&args, &kwargs, 2, "if_none")?;
-    kwargs.assert_all_used()?;
-    match if_none {
-        Some(if_none) if value.is_none() => Ok(if_none),
-        _ => Ok(if value.is_true() { if_true } else { if_false }),
+    fn add_times(&mut self) {
+        self.function("now", time::now);
+        self.function("utcnow", time::utcnow);
+        self.both("today_at", time::today_at);
+        self.both("as_timestamp", time::as_timestamp);
+        self.both("as_datetime", time::as_datetime);
+        self.both("as_local", time::as_local);
+        self.both("as_timedelta", span::as_timedelta);
+        self.function("timedelta", span::timedelta);
+        self.both("relative_time", time::time_since);
+        self.both("time_since", time::time_since);
+        self.both("time_until", time::time_until);
+        self.both("timestamp_local", time::timestamp_local);
+        self.both("timestamp_utc", time::timestamp_utc);
+        self.both("timestamp_custom", time::timestamp_custom);
+        self.both("strptime", time::strptime);
+        self.both("strftime", time::strftime);
+        self.test("datetime", time::is_datetime);
     }
-}
 
-/// `to_json(value)`: compact JSON; the options for layout are accepted and change nothing.
-fn to_json(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
-    for option in ["ensure_ascii", "pretty_print", "sort_keys"] {
-        let _accepted: Option<Value> = kwargs.get(option)?;
+    fn add_numbers(&mut self) {
+        self.both("float", numbers::float);
+        self.both("int", numbers::int);
+        self.both("bool", numbers::bool);
+        self.both("round", numbers::round);
+        self.all("is_number", numbers::is_number);
+        self.both("multiply", numbers::multiply);
+        self.both("add", numbers::add);
+        self.both("sqrt", numbers::sqrt);
+        self.filter("abs", numbers::abs);
+        self.filter("sum", numbers::sum);
+        self.both("min", numbers::min);
+        self.both("max", numbers::max);
+        self.both("average", numbers::average);
+        self.both("median", numbers::median);
+        self.both("statistical_mode", numbers::statistical_mode);
+        self.filter("ordinal", numbers::ordinal);
+        self.both("bitwise_and", numbers::bitwise_and);
+        self.both("bitwise_or", numbers::bitwise_or);
+        self.both("bitwise_xor", numbers::bitwise_xor);
+        self.environment.add_global("pi", Value::from(std::f64::consts::PI));
+        self.environment.add_global("tau", Value::from(std::f64::consts::TAU));
+        self.environment.add_global("e", Value::from(std::f64::consts::E));
+        self.environment.add_global("inf", Value::from(f64::INFINITY));
     }
-    kwargs.assert_all_used()?;
-    serde_json::to_string(&value).map(Value::from).map_err(|error| {
-        Error::new(ErrorKind::BadSerialization, "to_json: the value has no JSON form").with_source(error)
-    })
-}
 
-/// `is_defined`: passes a value on, and fails the template where there is none.
-fn is_defined(value: Value) -> Result<Value, Error> {
-    if value.is_undefined() {
-        return Err(Error::new(ErrorKind::UndefinedError, "the value is undefined"));
+    fn add_texts(&mut self) {
+        self.filter("lower", text::lower);
+        self.filter("upper", text::upper);
+        self.filter("title", text::title);
+        self.filter("capitalize", text::capitalize);
+        self.filter("string", text::string);
+        self.filter("trim", text::trim);
+        self.filter("replace", text::replace);
+        self.filter("format", text::format);
+        self.filter("center", text::center);
+        self.filter("indent", text::indent);
+        self.filter("truncate", text::truncate);
+        self.filter("wordcount", text::wordcount);
+        self.filter("pprint", text::pprint);
+        self.filter("ord", text::ord);
+        self.both("slugify", text::slugify);
+        self.both("urlencode", text::urlencode);
+        self.both("base64_encode", text::base64_encode);
+        self.both("base64_decode", text::base64_decode);
+        self.test("string", text::is_string);
+        self.test("string_like", text::is_string);
+        self.both("from_json", json::from_json);
+        self.both("to_json", json::to_json);
+        self.filter("regex_match", regex::regex_match);
+        self.filter("regex_search", regex::regex_search);
+        self.filter("regex_replace", regex::regex_replace);
+        self.filter("regex_findall", regex::regex_findall);
+        self.filter("regex_findall_index", regex::regex_findall_index);
+        self.test("match", regex::regex_match);
+        self.test("search", regex::regex_search);
     }
-    Ok(value)
-}
 
-/// `is_number(value)`: whether `float` would take it, and it is finite.
-fn is_number(value: Value) -> bool {
-    to_float(&value).is_some_and(f64::is_finite)
-}
-
-fn to_float(value: &Value) -> Option<f64> {
-    match value.kind() {
-        ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),
-        ValueKind::Number => f64::try_from(value.clone()).ok(),
-        ValueKind::String => value.as_str().and_then(|text| text.trim().parse().ok()),
-        _ => None,
+    fn add_lists(&mut self) {
+        self.both("list", lists::list);
+        self.both("tuple", lists::tuple);
+        self.both("set", lists::set);
+        self.filter("length", lists::length);
+        self.filter("count", lists::length);
+        self.filter("default", lists::default);
+        self.filter("d", lists::default);
+        self.filter("join", lists::join);
+        self.function("dict", lists::dict);
+        self.both("zip", lists::zip);
+        self.filter("random", lists::random);
+        self.both("shuffle", lists::shuffle);
+        self.filter("contains", lists::contains);
+        self.test("contains", lists::contains);
+        self.both("flatten", lists::flatten);
+        self.both("intersect", lists::intersect);
+        self.both("difference", lists::difference);
+        self.both("symmetric_difference", lists::symmetric_difference);
+        self.both("union", lists::union);
+        self.both("combine", lists::combine);
+        self.both("typeof", lists::type_of);
+        self.both("iif", lists::iif);
+        self.both("is_defined", lists::is_defined);
+        self.test("list", lists::is_a_list);
+        self.test("tuple", lists::is_a_tuple);
     }
-}
-
-/// An argument by place or by name.
-fn argument(args: &[Value], kwargs: &Kwargs, place: usize, name: &str) -> Result<Option<Value>, Error> {
-    match args.get(place) {
-        Some(value) => Ok(Some(value.clone())),
-        None if kwargs.has(name) => kwargs.get::<Value>(name).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn no_number(function: &str, value: &Value) -> Error {
-    // A message need not have the key; a word where a number was promised is a mistake.
-    let kind = if value.is_undefined() { ErrorKind::UndefinedError } else { ErrorKind::InvalidOperation };
-    Error::new(kind, format!("{function} got `{value}`, which is no number, and no default was given"))
 }

@@ -1,12 +1,48 @@
 //! Values as Python prints them, since that is what Home Assistant publishes and compares.
 
+use super::moment::{Moment, Shape, Zone};
+use super::span::Span;
 use crate::yaml::float_text;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// How deep a printed value may nest.
 const DEPTH_MAX: usize = 64;
+
+/// A text that refuses to become longer than what a template may put out.
+#[derive(Debug, Default)]
+pub(super) struct Bounded(String);
+
+impl Bounded {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > super::OUTPUT_MAX {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+/// `str()` as a text.
+pub(super) fn to_text(value: &Value) -> Result<String, Error> {
+    let mut text = Bounded::default();
+    write(&mut text, value)?;
+    Ok(text.into_text())
+}
+
+/// `repr()` as a text.
+pub(super) fn to_repr(value: &Value) -> Result<String, Error> {
+    let mut text = Bounded::default();
+    write_repr(&mut text, value, 0)?;
+    Ok(text.into_text())
+}
 
 /// Prints a value as `str()` does; undefined prints as nothing.
 pub(super) fn write(output: &mut impl Write, value: &Value) -> Result<(), Error> {
@@ -16,6 +52,7 @@ pub(super) fn write(output: &mut impl Write, value: &Value) -> Result<(), Error>
             Some(text) => Ok(output.write_str(text)?),
             None => Ok(write!(output, "{value}")?),
         },
+        ValueKind::Plain => Ok(write!(output, "{value}")?),
         _ => write_repr(output, value, 0),
     }
 }
@@ -36,14 +73,17 @@ fn write_repr(output: &mut impl Write, value: &Value, depth: usize) -> Result<()
         },
         ValueKind::String => write_quoted(output, value.as_str().unwrap_or_default())?,
         ValueKind::Seq | ValueKind::Iterable => {
-            output.write_char('[')?;
+            let (open, close) = if value.is_tuple() { ('(', ")") } else { ('[', "]") };
+            output.write_char(open)?;
             for (n, item) in value.try_iter()?.enumerate() {
                 if n > 0 {
                     output.write_str(", ")?;
                 }
                 write_repr(output, &item, depth + 1)?;
             }
-            output.write_char(']')?;
+            let is_single = value.is_tuple() && value.len() == Some(1);
+            output.write_str(if is_single { "," } else { "" })?;
+            output.write_str(close)?;
         }
         ValueKind::Map => {
             output.write_char('{')?;
@@ -57,9 +97,51 @@ fn write_repr(output: &mut impl Write, value: &Value, depth: usize) -> Result<()
             }
             output.write_char('}')?;
         }
-        _ => write!(output, "{value}")?,
+        _ => match (value.downcast_object_ref::<Moment>(), Span::of(value)) {
+            (Some(moment), _) => write_moment(output, moment)?,
+            (None, Some(span)) => write_span(output, span)?,
+            (None, None) => write!(output, "{value}")?,
+        },
     }
     Ok(())
+}
+
+fn write_moment(output: &mut impl Write, moment: &Moment) -> fmt::Result {
+    let (date, time) = (moment.wall.date(), moment.wall.time());
+    write!(output, "datetime.{}(", moment.type_name())?;
+    let mut separator = "";
+    if moment.shape != Shape::Time {
+        write!(output, "{}, {}, {}", date.year(), date.month(), date.day())?;
+        separator = ", ";
+    }
+    if moment.shape != Shape::Date {
+        write!(output, "{separator}{}, {}", time.hour(), time.minute())?;
+        let micros = time.subsec_nanosecond() / 1000;
+        if time.second() > 0 || micros > 0 {
+            write!(output, ", {}", time.second())?;
+        }
+        if micros > 0 {
+            write!(output, ", {micros}")?;
+        }
+    }
+    match moment.zone {
+        Zone::None => {}
+        Zone::Fixed(0) => output.write_str(", tzinfo=datetime.timezone.utc")?,
+        Zone::Fixed(offset) | Zone::Home(offset) => {
+            write!(output, ", tzinfo=datetime.timezone(datetime.timedelta(seconds={offset}))")?;
+        }
+    }
+    output.write_char(')')
+}
+
+fn write_span(output: &mut impl Write, span: Span) -> fmt::Result {
+    let day = 86_400_000_000;
+    let (days, rest) = (span.micros().div_euclid(day), span.micros().rem_euclid(day));
+    let parts = [("days", days), ("seconds", rest / 1_000_000), ("microseconds", rest % 1_000_000)];
+    let parts: Vec<String> =
+        parts.iter().filter(|(_, part)| *part != 0).map(|(name, part)| format!("{name}={part}")).collect();
+    let parts = if parts.is_empty() { "0".to_owned() } else { parts.join(", ") };
+    write!(output, "datetime.timedelta({parts})")
 }
 
 /// Python prefers single quotes, and takes double ones for a text that holds only single ones.
