@@ -5,6 +5,8 @@
 //! no automation, and what compiling, snapshot and restore take. Nothing is asserted; figures vary
 //! with the machine.
 
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a table for people, of sound homes")]
+
 use gable_devices::Timestamp;
 use gable_rules::{
     CommandId, Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Origin, SourceFile, State,

@@ -126,12 +126,17 @@ impl<'s> Work<'s> {
             return self.on_child_ended(&run, how);
         }
         self.effect(ended(&run, how.clone()));
+        self.begin_next(&run.automation);
+        self.on_child_ended(&run, how);
+    }
+
+    /// The oldest run that waits for its turn gets it (mode `queued`).
+    pub(super) fn begin_next(&mut self, automation: &str) {
         let is_waiting = |run: &&Run| run.wait == Wait::Turn;
-        let next = self.rows.runs.of(&run.automation).find(is_waiting).map(|run| run.run_id);
+        let next = self.rows.runs.of(automation).find(is_waiting).map(|run| run.run_id);
         if let Some(next) = next.and_then(|run_id| self.rows.runs.remove(run_id)) {
             self.begin(next);
         }
-        self.on_child_ended(&run, how);
     }
 
     /// Ends all runs of an automation, wherever they stand.

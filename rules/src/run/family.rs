@@ -78,6 +78,7 @@ impl Work<'_> {
                 self.drop_children(child.run_id);
                 if !child.is_branch {
                     self.effect(super::engine::ended(&child, Ended::Replaced));
+                    self.begin_next(&child.automation);
                 }
             }
         }
