@@ -149,6 +149,7 @@ fn work_and_output_are_bounded() {
 
 mod bounds;
 mod corpus;
+mod functions;
 mod home;
 mod jinja;
 mod times;
