@@ -154,6 +154,18 @@ impl Action {
         Some(Action { is_enabled, continue_on_error, kind: kind? })
     }
 
+    /// Where the sequence of a branch stands: `then`, `choose[1].sequence`.
+    pub(crate) fn branch_key(&self, number: u32) -> String {
+        match &self.kind {
+            ActionKind::Choose(choose) => choose.branch_key(number),
+            ActionKind::If(_) => if number == 0 { "then" } else { "else" }.to_owned(),
+            ActionKind::Repeat(_) => "repeat.sequence".to_owned(),
+            ActionKind::Parallel(_) => format!("parallel[{number}]"),
+            ActionKind::Sequence(_) => "sequence".to_owned(),
+            kind => kind.word().to_owned(),
+        }
+    }
+
     /// The actions behind one of its branches.
     pub(crate) fn branch(&self, number: u32) -> Option<&Sequence> {
         match &self.kind {
@@ -171,6 +183,28 @@ impl Action {
             | ActionKind::WaitTemplate(_)
             | ActionKind::WaitForTrigger(_)
             | ActionKind::Event(_) => None,
+        }
+    }
+}
+
+impl ActionKind {
+    /// Its name, as files say it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            ActionKind::Publish(_) => "mqtt.publish",
+            ActionKind::Call(_) => "action",
+            ActionKind::Delay(_) => "delay",
+            ActionKind::Condition(condition) => condition.word(),
+            ActionKind::Choose(_) => "choose",
+            ActionKind::If(_) => "if",
+            ActionKind::Sequence(_) => "sequence",
+            ActionKind::Stop(_) => "stop",
+            ActionKind::Variables(_) => "variables",
+            ActionKind::Repeat(_) => "repeat",
+            ActionKind::Parallel(_) => "parallel",
+            ActionKind::WaitTemplate(_) => "wait_template",
+            ActionKind::WaitForTrigger(_) => "wait_for_trigger",
+            ActionKind::Event(_) => "event",
         }
     }
 }

@@ -57,6 +57,7 @@ impl State {
             InputKind::NodeSeen { node, up } => work.on_node_seen(*node, *up),
             InputKind::Calendar(calendar) => work.on_calendar(calendar),
             InputKind::Leading => work.on_leading(node),
+            InputKind::Release { automation } => work.on_release(automation),
         }
         work.settle();
         work.effects
@@ -96,7 +97,11 @@ impl<'s> Work<'s> {
         let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());
         for decoded in self.declared.decode(&message.topic, &message.payload, current) {
             match decoded {
-                Ok(event) => self.report(&event.entity_id, event.report, Some(node)),
+                Ok(event) => {
+                    self.notes.topic = Some(message.topic.clone());
+                    self.report(&event.entity_id, event.report, Some(node));
+                    self.notes.topic = None;
+                }
                 Err(error) => self.notice(message.topic.as_str(), error.to_string()),
             }
         }

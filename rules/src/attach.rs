@@ -24,7 +24,7 @@ impl<'s> Work<'s> {
             TriggerKind::NumericState(kind) => {
                 // It fires at the first number inside its range, unless it is inside already.
                 for entity_id in &kind.entity_ids {
-                    let scene = Scene { rows: self.rows, declared: self.declared, context };
+                    let scene = Scene { rows: self.rows, declared: self.declared, context, record: None };
                     let inside = scene.view(entity_id).and_then(|view| kind.holds(&scene, entity_id, &view));
                     if inside == Ok(false) {
                         let entity_id = Some(entity_id.clone());

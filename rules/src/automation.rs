@@ -5,6 +5,7 @@ use crate::action::variables::Variables;
 use crate::condition::Condition;
 use crate::reader::Reader;
 use crate::schedule::missed::OnMissed;
+use crate::trace::{STORED, STORED_MAX};
 use crate::trigger::Trigger;
 use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Data, slugify};
@@ -29,6 +30,10 @@ pub(crate) struct Automation {
     pub(crate) is_quiet: bool,
     /// What becomes of its times that no node could keep.
     pub(crate) on_missed: OnMissed,
+    /// How many runs it may start within one second; none if nobody guards it.
+    pub(crate) runs_per_second: Option<u32>,
+    /// How many of its runs leave a trace.
+    pub(crate) stored_traces: u32,
     /// What triggers may use, and runs.
     pub(crate) trigger_variables: Variables,
     pub(crate) triggers: Vec<Trigger>,
@@ -99,7 +104,9 @@ impl Automation {
         let is_quiet = fields.choice("max_exceeded", &words.map(|word| (word, word == "silent")));
         let on_missed = OnMissed::read(reader, &mut fields);
         let is_enabled = fields.boolean("initial_state").unwrap_or(true);
-        fields.accept(&["id", "description", "trace"]);
+        let stored_traces = read_trace(reader, &mut fields);
+        let runs_per_second = crate::guard::read(reader, &mut fields);
+        fields.accept(&["id", "description"]);
         let trigger_variables = Variables::read(reader, &mut fields, "trigger_variables");
         let variables = Variables::read(reader, &mut fields, "variables");
         reader.not_yet(&mut fields, &["use_blueprint"]);
@@ -124,6 +131,8 @@ impl Automation {
             max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX),
             is_quiet: is_quiet.unwrap_or(false),
             on_missed,
+            runs_per_second,
+            stored_traces,
             trigger_variables,
             triggers,
             variables,
@@ -132,6 +141,23 @@ impl Automation {
             definition: node.to_data(),
         })
     }
+}
+
+fn read_trace(reader: &mut Reader, fields: &mut Fields<'_>) -> u32 {
+    let path = fields.path_of("trace");
+    let Some(node) = fields.get("trace") else { return STORED };
+    let Some(mut trace) = reader.fields(node, &path) else { return STORED };
+    let stored = trace.integer("stored_traces").map(u32::try_from);
+    let stored = match stored {
+        None => STORED,
+        Some(Ok(stored)) if stored <= STORED_MAX => stored,
+        Some(_) => {
+            trace.fail(format!("`stored_traces` is a number from 0 to {STORED_MAX}"));
+            STORED
+        }
+    };
+    reader.finish(trace);
+    stored
 }
 
 fn read_triggers(reader: &mut Reader, fields: &mut Fields<'_>) -> Vec<Trigger> {

@@ -14,9 +14,11 @@ pub(crate) mod trigger;
 use crate::entity::EntityState;
 use crate::reader::{Reader, UnknownKind};
 use crate::state::Rows;
+use crate::trace::Recorder;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Kind, Node};
 use gable_devices::{Context, Entities, EntityId, is_template};
+use std::cell::RefCell;
 
 use logic::Logic;
 use numeric_state::NumericStateCondition;
@@ -36,6 +38,8 @@ pub(crate) enum Condition {
     Logic(Logic),
     Time(TimeCondition),
     Sun(SunCondition),
+    /// `enabled: false`: it is passed over, and keeps its place.
+    Disabled,
 }
 
 const SUPPORTED: &[&str] =
@@ -48,6 +52,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) rows: &'a Rows,
     pub(crate) declared: &'a Entities,
     pub(crate) context: &'a Context,
+    /// Where it is noted what conditions see, if anybody keeps it.
+    pub(crate) record: Option<&'a RefCell<Recorder>>,
 }
 
 impl<'a> Scene<'a> {
@@ -63,7 +69,7 @@ impl<'a> Scene<'a> {
 }
 
 impl Condition {
-    /// Reads a list of conditions, or a single one. Those that are not `enabled` are left out.
+    /// Reads a list of conditions, or a single one.
     pub(crate) fn read_all(reader: &mut Reader, node: &Node, path: &str) -> Vec<Condition> {
         let items = node.list_or_single();
         let is_list = node.as_list().is_some();
@@ -93,7 +99,7 @@ impl Condition {
                 let condition = condition.ok()?;
                 fields.accept(&["alias"]);
                 reader.finish(fields);
-                condition.filter(|_| is_enabled)
+                condition.map(|condition| if is_enabled { condition } else { Condition::Disabled })
             }
         }
     }
@@ -108,6 +114,23 @@ impl Condition {
             Condition::Logic(logic) => logic.holds(scene),
             Condition::Time(condition) => condition.holds(scene),
             Condition::Sun(condition) => condition.holds(scene),
+            Condition::Disabled => Ok(true),
+        }
+    }
+
+    /// Its kind, as files say it.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Condition::State(_) => "state",
+            Condition::NumericState(_) => "numeric_state",
+            Condition::Template(_) => "template",
+            Condition::Trigger(_) => "trigger",
+            Condition::Logic(Logic::And(_)) => "and",
+            Condition::Logic(Logic::Or(_)) => "or",
+            Condition::Logic(Logic::Not(_)) => "not",
+            Condition::Disabled => "disabled",
+            Condition::Time(_) => "time",
+            Condition::Sun(_) => "sun",
         }
     }
 }

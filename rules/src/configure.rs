@@ -16,6 +16,8 @@ impl Work<'_> {
     /// Fits the rows to the home that the new files make; `before` and `declared_before` were in force.
     pub(crate) fn on_configured(&mut self, before: &Home, declared_before: &Entities) {
         self.fit_entities(declared_before);
+        let home = self.home;
+        self.rows.traces.retain_misses(|id| home.automation(id).is_some());
         self.attach_new(before);
         // The entities that triggers ask for the time may have come or gone.
         self.schedule_all();
@@ -37,6 +39,7 @@ impl Work<'_> {
         let home = self.home;
         for automation in home.automations.iter().filter(|automation| !goes_on(next, automation)) {
             self.end_all(&automation.id, &Ended::Replaced);
+            self.release(&automation.id);
             for trigger in &automation.triggers {
                 self.detach(&Listener::of_automation(&automation.id, trigger.place), trigger);
             }

@@ -93,6 +93,15 @@ pub enum Effect {
     LeaderChanged {
         node: NodeId,
     },
+    /// The storm guard has set an automation apart: it does not fire until it is released.
+    Quarantined {
+        automation: String,
+        reason: String,
+    },
+    /// An automation that was set apart may fire again.
+    Released {
+        automation: String,
+    },
 }
 
 /// Why an input was not taken.

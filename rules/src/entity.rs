@@ -1,5 +1,6 @@
 //! What the home knows about one entity.
 
+use crate::trace::Change;
 use crate::{LogIndex, NodeId};
 use gable_devices::{Data, Entity, Quality, Report, Timestamp, Value};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct EntityState {
     pub heard_index: LogIndex,
     /// The node that heard it.
     pub heard_by: Option<NodeId>,
+    /// What changed it last.
+    pub change: Change,
     /// What each of its availability topics said last.
     pub(crate) availability: BTreeMap<u16, bool>,
     /// Whether `expire_after` has passed since the last message.

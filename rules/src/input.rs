@@ -54,6 +54,8 @@ pub enum InputKind {
     Calendar(Calendar),
     /// The origin began to lead.
     Leading,
+    /// A person lets an automation fire again that the storm guard has set apart.
+    Release { automation: String },
 }
 
 /// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.

@@ -6,11 +6,13 @@
 use crate::action::Failure;
 use crate::action::call::Order;
 use crate::timer::Purpose;
+use crate::trace::Settled;
 use crate::work::Work;
 use crate::{CommandId, Effect, Refusal, RunId, TimerId};
 use gable_devices::{EncodeError, EntityId, Expectation, Millis, Publish, Quality, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long a command may wait for its confirmation before it is given up.
 pub const COMMAND_DEADLINE: Millis = Millis::from_secs(30);
@@ -167,6 +169,7 @@ impl Work<'_> {
         })?;
         let superseded = self.in_flight(entity_id, encoded.property);
         let last = encoded.publishes.len().saturating_sub(1);
+        let mut last_id = None;
         for (n, publish) in encoded.publishes.into_iter().enumerate() {
             let by = self.queue(Draft {
                 entity_id: Some(entity_id.clone()),
@@ -177,6 +180,7 @@ impl Work<'_> {
                 repeatable: encoded.repeatable,
                 run_id: Some(run_id),
             });
+            last_id = Some(by);
             if n == 0 {
                 for command_id in &superseded {
                     self.supersede(*command_id, by);
@@ -185,6 +189,10 @@ impl Work<'_> {
         }
         if let Some(report) = encoded.assume {
             self.report(entity_id, report, None);
+            if let Some(command_id) = last_id {
+                let run_id = self.notes.run_id.or(Some(run_id));
+                self.credit(entity_id, command_id, run_id);
+            }
         }
         Ok(())
     }
@@ -207,11 +215,13 @@ impl Work<'_> {
             self.expire_command(oldest);
         }
         let command_id = CommandId(self.rows.mint());
+        // A branch of `parallel:` is nothing that people know by its id.
+        let run_id = draft.run_id.map(|run_id| self.notes.run_id.unwrap_or(run_id));
         self.effect(Effect::CommandQueued {
             command_id,
             entity_id: draft.entity_id.clone(),
             publish: draft.publish.clone(),
-            run_id: draft.run_id,
+            run_id,
         });
         let deadline = self.now().after(COMMAND_DEADLINE);
         let expiry = self.set_timer(deadline, Purpose::CommandExpiry(command_id));
@@ -224,7 +234,7 @@ impl Work<'_> {
             queued_at: self.rows.now,
             deadline,
             repeatable: draft.repeatable,
-            run_id: draft.run_id,
+            run_id,
             expect: draft.expect,
             is_met: false,
             expiry,
@@ -254,28 +264,46 @@ impl Work<'_> {
                 return;
             };
             let Some(row) = self.rows.outbox.rows.get_mut(&command_id) else { continue };
-            row.is_met = row.expect.is_met(value);
-            if row.is_met && row.status == Status::Sent {
+            let was_met = std::mem::replace(&mut row.is_met, row.expect.is_met(value));
+            let run_id = row.run_id;
+            let is_done = row.is_met && row.status == Status::Sent;
+            if row.is_met && !was_met {
+                self.credit(entity_id, command_id, run_id);
+            }
+            if is_done {
                 self.confirm(command_id);
             }
+        }
+    }
+
+    /// What changed an entity just now is what a command wanted.
+    fn credit(&mut self, entity_id: &EntityId, command_id: CommandId, run_id: Option<RunId>) {
+        let index = self.rows.index;
+        if let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id)
+            && entity.change.index == index
+        {
+            (entity.change.command_id, entity.change.run_id) = (Some(command_id), run_id);
         }
     }
 
     /// Gives up a command that was not confirmed in time.
     pub(crate) fn expire_command(&mut self, command_id: CommandId) {
         if let Some(row) = self.settle_command(command_id) {
+            self.trace_command(row.run_id, command_id, Settled::Expired);
             self.effect(Effect::CommandExpired { command_id, entity_id: row.entity_id });
         }
     }
 
     fn confirm(&mut self, command_id: CommandId) {
         if let Some(row) = self.settle_command(command_id) {
+            self.trace_command(row.run_id, command_id, Settled::Confirmed);
             self.effect(Effect::CommandConfirmed { command_id, entity_id: row.entity_id });
         }
     }
 
     fn supersede(&mut self, command_id: CommandId, by: CommandId) {
-        if self.settle_command(command_id).is_some() {
+        if let Some(row) = self.settle_command(command_id) {
+            self.trace_command(row.run_id, command_id, Settled::Superseded(by));
             self.effect(Effect::CommandSuperseded { command_id, by });
         }
     }

@@ -3,6 +3,8 @@
 use crate::condition::Scene;
 use crate::entity::{UNAVAILABLE, UNKNOWN};
 use crate::reader::Reader;
+use crate::text::plain_text;
+use crate::trace::Saw;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Context, Data, EntityId, Template};
@@ -92,6 +94,7 @@ impl Range {
                 Data::Text(template.render(&context).map_err(|error| error.to_string())?)
             }
         };
+        scene.saw(|| Saw::new(self.subject(entity_id), plain_text(&value), self.wanted(scene)));
         let number = to_number(&value).map_err(|text| format!("{entity_id} is no number but `{text}`"))?;
         let Some(number) = number else { return Ok(false) };
         if let Some(below) = &self.below
@@ -105,6 +108,29 @@ impl Range {
             return Ok(false);
         }
         Ok(true)
+    }
+
+    /// What is held against the limits, in words.
+    fn subject(&self, entity_id: &EntityId) -> String {
+        match (&self.value_template, &self.attribute) {
+            (Some(template), _) => format!("{entity_id} {}", template.text()),
+            (None, Some(name)) => format!("{entity_id} {name}"),
+            (None, None) => entity_id.to_string(),
+        }
+    }
+
+    /// The limits, in words, with the numbers that they have now.
+    fn wanted(&self, scene: &Scene<'_>) -> String {
+        let limit = |word: &str, limit: &Limit| match limit {
+            Limit::Number(number) => format!("{word} {number}"),
+            Limit::Entity(entity_id) => {
+                let state = scene.entity(entity_id).map(|entity| entity.state()).unwrap_or("not there");
+                format!("{word} {entity_id} ({state})")
+            }
+        };
+        let above = self.above.as_ref().map(|above| limit("above", above));
+        let below = self.below.as_ref().map(|below| limit("below", below));
+        above.into_iter().chain(below).collect::<Vec<_>>().join(", ")
     }
 }
 

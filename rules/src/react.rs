@@ -211,20 +211,33 @@ impl<'s> Work<'s> {
 
     fn trigger(&mut self, candidate: &Candidate<'s>, variable: Data) {
         let automation = candidate.automation;
+        if let Some(reason) = self.quarantine_reason(automation) {
+            return self.miss(automation, Some(&variable), &reason, Vec::new());
+        }
         let mut context = self.base_context(candidate);
         context.set("trigger", variable);
         let variables = [&candidate.trigger.variables, &automation.variables];
         let added = variables.into_iter().try_for_each(|variables| variables.add_to(&mut context));
+        self.record(automation.stored_traces > 0);
         let asked = match added {
             Err(failure) => Err(format!("its variables can not be rendered: {}", failure.text)),
             Ok(()) => all_hold(&automation.conditions, &self.scene(&context)),
         };
         context.set_world(None);
+        let conditions = self.recorded();
+        let asked = asked.and_then(|()| self.hold_back(automation));
         match asked {
-            Ok(()) => {
-                self.start(automation, context, None);
+            Ok(()) => match self.start(automation, context, None) {
+                Some(run_id) => {
+                    self.count_start(automation);
+                    self.rows.traces.set_conditions(run_id, conditions);
+                }
+                None => self.rows.traces.set_miss_conditions(&automation.id, conditions),
+            },
+            Err(reason) => {
+                self.miss(automation, context.variables().get("trigger"), &reason, conditions);
+                self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason });
             }
-            Err(reason) => self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason }),
         }
     }
 

@@ -5,6 +5,7 @@
 use crate::cache::{Counters, Policy};
 use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
+use crate::guard::{Guard, Quarantine};
 use crate::home::Home;
 use crate::listener::Listening;
 use crate::nodes::{self, Node};
@@ -15,6 +16,7 @@ use crate::seen::Seen;
 use crate::start::Lives;
 use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
+use crate::trace::{Miss, Trace, Traces};
 use crate::watch::Watches;
 use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
 use gable_devices::topic::FilterSet;
@@ -63,6 +65,8 @@ pub(crate) struct Rows {
     pub(crate) has_told_of_calendar: bool,
     pub(crate) leader: Option<NodeId>,
     pub(crate) lives: Lives,
+    pub(crate) traces: Traces,
+    pub(crate) guard: Guard,
 }
 
 impl State {
@@ -124,6 +128,36 @@ impl State {
     /// Returns the runs that stand still, oldest first. Between two inputs no run moves.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.rows.runs.iter()
+    }
+
+    /// Returns why an automation is set apart, if it is.
+    pub fn quarantine(&self, automation: &str) -> Option<&Quarantine> {
+        self.rows.guard.quarantine(automation)
+    }
+
+    /// Returns the automations that are set apart.
+    pub fn quarantined(&self) -> impl Iterator<Item = (&str, &Quarantine)> {
+        self.rows.guard.iter()
+    }
+
+    /// Returns what one run did, while that is kept.
+    pub fn trace(&self, run_id: RunId) -> Option<&Trace> {
+        self.rows.traces.get(run_id)
+    }
+
+    /// Returns what the runs did that are kept, oldest first.
+    pub fn traces(&self) -> impl DoubleEndedIterator<Item = &Trace> {
+        self.rows.traces.iter()
+    }
+
+    /// Returns what the runs of one automation did, oldest first.
+    pub fn traces_of(&self, automation: &str) -> impl DoubleEndedIterator<Item = &Trace> {
+        self.rows.traces.of(automation)
+    }
+
+    /// Returns the last time that an automation's trigger fired and no run began.
+    pub fn miss(&self, automation: &str) -> Option<&Miss> {
+        self.rows.traces.miss(automation)
     }
 
     /// Returns the nodes that the log knows.

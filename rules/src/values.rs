@@ -53,6 +53,7 @@ impl Work<'_> {
         change: impl FnOnce(&mut EntityState, Moment),
     ) {
         let moment = Moment { now: self.rows.now, index: self.rows.index };
+        let cause = self.change_now();
         let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) else { return };
         let from = View::new(entity, declared);
         change(entity, moment);
@@ -64,6 +65,7 @@ impl Work<'_> {
             entity.last_changed = moment.now;
         }
         entity.last_updated = moment.now;
+        entity.change = cause;
         (to.last_changed, to.last_updated) = (entity.last_changed, entity.last_updated);
         self.effect(Effect::EntityChanged {
             entity_id: entity_id.clone(),

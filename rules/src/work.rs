@@ -13,6 +13,7 @@ use crate::listener::Listening;
 use crate::route_cache::RouteCache;
 use crate::state::Rows;
 use crate::text::shorten;
+use crate::trace::Notes;
 use crate::trigger::Change;
 use crate::trigger::node::NodeEvent;
 use crate::world::HomeView;
@@ -49,6 +50,7 @@ pub(crate) struct Work<'s> {
     renderings: u64,
     has_warned_of_chain: bool,
     pub(crate) has_warned_of_outbox: bool,
+    pub(crate) notes: Notes,
 }
 
 /// Something that triggers look at.
@@ -85,6 +87,7 @@ impl<'s> Work<'s> {
             renderings: u64::from(rows_minted),
             has_warned_of_chain: false,
             has_warned_of_outbox: false,
+            notes: Notes::default(),
         }
     }
 
@@ -118,7 +121,8 @@ impl<'s> Work<'s> {
             };
             let text =
                 format!("automations triggered each other {CHAIN_MAX} times in a row; the chain ends here");
-            self.notice(subject, text);
+            self.notice(subject, text.as_str());
+            self.quarantine_chain(&text);
         }
     }
 
@@ -135,7 +139,8 @@ impl<'s> Work<'s> {
 
     /// The home as conditions and templates see it now.
     pub(crate) fn scene<'a>(&'a self, context: &'a Context) -> Scene<'a> {
-        Scene { rows: self.rows, declared: self.declared, context }
+        let record = self.notes.is_recording.then_some(&self.notes.record);
+        Scene { rows: self.rows, declared: self.declared, context, record }
     }
 
     /// What templates see. It has to be dropped before entities change, or they are copied.
@@ -155,11 +160,12 @@ impl<'s> Work<'s> {
     }
 
     pub(crate) fn effect(&mut self, effect: Effect) {
+        self.trace_effect(&effect);
         self.effects.push(effect);
     }
 
     /// Tells people something.
     pub(crate) fn notice(&mut self, subject: impl Into<String>, text: impl Into<String>) {
-        self.effects.push(Effect::Notice { subject: shorten(subject.into()), text: shorten(text.into()) });
+        self.effect(Effect::Notice { subject: shorten(subject.into()), text: shorten(text.into()) });
     }
 }

@@ -13,6 +13,7 @@
 //! remove NAME            takes a file away
 //! configure              the files come into force
 //! auto-send              from here on a broker takes every command over at once
+//! echo SPAN              from here on what is published is heard, this much later
 //! +SPAN                  log time moves on (`+0`, `+500ms`, `+5s`, `+2m`, `+1h`); what falls due is due
 //! at INSTANT             log time moves on to that instant, and is told as such from there on
 //! down SPAN              log time moves on while no node is up to say what falls due
@@ -23,8 +24,10 @@
 //! takeover TOPIC PAYLOAD a message is proposed in place of its silent owner
 //! due ID, sent ID        a timer is due, a command was sent
 //! link up|down           the node's link
+//! release ID             an automation that is quarantined may fire again
 //! seen NODE up|down      the leader hears a node, or misses it
-//! show WHAT [..]         entities, attributes, outbox, timers, runs, nodes, filters, problems, owner TOPIC
+//! show WHAT [..]         entities, attributes, outbox, timers, runs, nodes, filters, problems, owner TOPIC,
+//!                        trace ID, why-not ID (an automation), why ENTITY, quarantined
 //! ```
 //!
 //! `+SPAN` may stand before another command. `@NODE` before a command says which node proposes it,
@@ -35,7 +38,7 @@ use gable_rules::{
     Calendar, Effect, Ended, Input, InputKind, LogIndex, Message, NodeId, OffsetChange, Origin, Policy,
     Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable, TimerReason, Wait,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -93,6 +96,9 @@ struct Player<'p> {
     sends_at_once: bool,
     /// Whether times are told as dates.
     tells_dates: bool,
+    /// How much later what is published is heard, and what is on its way.
+    echo: Option<i64>,
+    echoes: VecDeque<(i64, Message)>,
     transcript: String,
 }
 
@@ -126,6 +132,8 @@ impl Player<'_> {
             numbers: BTreeMap::new(),
             sends_at_once: false,
             tells_dates: false,
+            echo: None,
+            echoes: VecDeque::new(),
             transcript: String::new(),
         }
     }
@@ -182,6 +190,10 @@ impl Player<'_> {
                 *number = (number.0 + 1, 0);
                 return;
             }
+            "echo" => {
+                self.echo = Some(self.span(rest));
+                return;
+            }
             "show" => return self.show(rest),
             "configure" => InputKind::Configure(self.files.clone()),
             "msg" | "takeover" => {
@@ -198,6 +210,7 @@ impl Player<'_> {
             "due" => InputKind::TimerDue(gable_rules::TimerId(rest.parse().unwrap())),
             "sent" => InputKind::CommandSent(gable_rules::CommandId(rest.parse().unwrap())),
             "leading" => InputKind::Leading,
+            "release" => InputKind::Release { automation: rest.to_owned() },
             "link" => InputKind::Link { up: rest == "up" },
             "seen" => {
                 let (node, up) = rest.split_once(' ').unwrap();
@@ -235,11 +248,20 @@ impl Player<'_> {
     /// Lets log time pass, as a leader does: what falls due on the way is reported in its order.
     fn advance(&mut self, span: i64) {
         let target = self.now + span;
-        while let Some((deadline, timer_id)) = self.state().next_deadline() {
-            if deadline.0 > START + target {
-                break;
+        loop {
+            let heard = self.echoes.front().map(|(at, _)| *at).filter(|at| *at <= target);
+            let due = self.state().next_deadline().map(|(at, timer_id)| (at.0 - START, timer_id));
+            let due = due.filter(|(at, _)| *at <= target);
+            if let Some(at) = heard.filter(|at| due.is_none_or(|(due, _)| *at <= due))
+                && let Some((_, message)) = self.echoes.pop_front()
+            {
+                self.now = self.now.max(at);
+                let line = format!("msg {} {}", message.topic, String::from_utf8_lossy(&message.payload));
+                self.propose(line.trim_end(), InputKind::Message(message), Envelope::default());
+                continue;
             }
-            self.now = self.now.max(deadline.0 - START);
+            let Some((deadline, timer_id)) = due else { break };
+            self.now = self.now.max(deadline);
             self.propose(&format!("due {timer_id}"), InputKind::TimerDue(timer_id), Envelope::default());
         }
         self.now = target;
@@ -264,6 +286,7 @@ impl Player<'_> {
             let text = self.describe(effect);
             writeln!(self.transcript, "    {text}").unwrap();
         }
+        self.echo(&effects);
         if self.sends_at_once {
             for effect in effects {
                 if let Effect::CommandQueued { command_id, .. } = effect
@@ -275,6 +298,17 @@ impl Player<'_> {
                         Envelope::default(),
                     );
                 }
+            }
+        }
+    }
+
+    /// What is published comes back from the broker, if it does in this script.
+    fn echo(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let (Effect::CommandQueued { publish, .. }, Some(span)) = (effect, self.echo) {
+                let (topic, payload) = (publish.topic.clone(), publish.payload.clone());
+                let message = Message { topic, payload, ..Message::default() };
+                self.echoes.push_back((self.now + span, message));
             }
         }
     }
@@ -359,6 +393,8 @@ impl Player<'_> {
             Effect::Notice { subject, text } => format!("notice {subject}: {text}"),
             Effect::LeaderChanged { node } => format!("node {node} leads"),
             Effect::NodeChanged { node, up, link } => format!("node {node}: up {up}, link {link}"),
+            Effect::Quarantined { automation, reason } => format!("{automation} quarantined: {reason}"),
+            Effect::Released { automation } => format!("{automation} released"),
         }
     }
 
@@ -416,6 +452,7 @@ impl Player<'_> {
             }
             "filters" => state.topic_filters().iter().cloned().collect(),
             "problems" => state.problems().iter().map(ToString::to_string).collect(),
+            "trace" | "why" | "why-not" | "quarantined" => explain(state, word, rest),
             "owner" => vec![state.owner(rest).map_or("nobody".to_owned(), |node| node.to_string())],
             _ => panic!("{}: unknown `show {what}`", self.path.display()),
         };
@@ -454,6 +491,21 @@ fn calendar(offsets: &str, sun: &[&str]) -> Calendar {
 
 fn instant(text: &str) -> Timestamp {
     Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+/// What the state says about why something happened, or did not.
+fn explain(state: &State, word: &str, rest: &str) -> Vec<String> {
+    let text = match word {
+        "trace" => state.traces_of(rest).map(ToString::to_string).collect::<String>(),
+        "why-not" => state.miss(rest).map_or("nothing kept it from running".to_owned(), ToString::to_string),
+        "why" => {
+            let entity = state.entity(&rest.parse().unwrap()).unwrap();
+            let run = entity.change.run_id.and_then(|run_id| state.trace(run_id));
+            format!("{}{}", entity.change, run.map_or(String::new(), ToString::to_string))
+        }
+        _ => state.quarantined().map(|(id, quarantine)| format!("{id}: {}\n", quarantine.reason)).collect(),
+    };
+    text.lines().map(str::to_owned).collect()
 }
 
 fn describe_reason(reason: &TimerReason) -> String {

@@ -386,5 +386,6 @@ pub(super) fn bytes_of(kind: &InputKind) -> usize {
             | InputKind::Link { .. }
             | InputKind::NodeSeen { .. }
             | InputKind::Leading => 0,
+            InputKind::Release { automation } => automation.len(),
         }
 }

@@ -44,11 +44,23 @@ impl Choose {
     }
 
     pub(crate) fn perform(&self, scene: &Scene<'_>) -> Step {
-        let chosen = self.options.iter().position(|(conditions, _)| all_hold(conditions, scene).is_ok());
+        let holds = |(n, (conditions, _)): (usize, &(Vec<Condition>, Sequence))| {
+            scene.under(format_args!("choose[{n}].conditions"));
+            all_hold(conditions, scene).is_ok()
+        };
+        let chosen = self.options.iter().enumerate().position(holds);
         match (chosen, &self.default) {
             (Some(place), _) => enter(place),
             (None, Some(_)) => enter(self.options.len()),
             (None, None) => Step::Next,
+        }
+    }
+
+    /// Where the sequence of a branch stands.
+    pub(super) fn branch_key(&self, number: u32) -> String {
+        match usize::try_from(number) {
+            Ok(number) if number < self.options.len() => format!("choose[{number}].sequence"),
+            Ok(_) | Err(_) => "default".to_owned(),
         }
     }
 
@@ -73,6 +85,7 @@ impl If {
     }
 
     pub(crate) fn perform(&self, scene: &Scene<'_>) -> Step {
+        scene.under(format_args!("if"));
         match (all_hold(&self.conditions, scene), &self.otherwise) {
             (Ok(()), _) => Step::Enter(0),
             (Err(_), Some(_)) => Step::Enter(1),

@@ -44,8 +44,9 @@ pub(crate) fn all_hold(conditions: &[Condition], scene: &Scene<'_>) -> Result<()
 /// Whether any of the conditions is `wanted`. Errors count only if none is.
 fn any(conditions: &[Condition], scene: &Scene<'_>, wanted: bool) -> Result<bool, String> {
     let mut first_error = None;
-    for condition in conditions {
-        match condition.holds(scene) {
+    let enabled = |(_, condition): &(usize, &Condition)| **condition != Condition::Disabled;
+    for (n, condition) in conditions.iter().enumerate().filter(enabled) {
+        match scene.ask(n, condition) {
             Ok(holds) if holds == wanted => return Ok(true),
             Ok(_) => {}
             Err(error) => first_error = first_error.or(Some(error)),

@@ -4,6 +4,8 @@ use super::Scene;
 use crate::entity::EntityState;
 use crate::reader::Reader;
 use crate::span::Span;
+use crate::text::{plain_text, timedelta_text};
+use crate::trace::Saw;
 use gable_devices::EntityId;
 use gable_devices::yaml::Fields;
 
@@ -50,14 +52,24 @@ impl StateCondition {
         entity_id: &EntityId,
     ) -> Result<bool, String> {
         let is_state = match &self.attribute {
-            None => self.states.iter().any(|state| state == entity.state()),
-            Some(name) => match scene.view(entity_id)?.attributes.get(name) {
-                None => false,
-                Some(value) => self.states.contains(&crate::text::plain_text(value)),
-            },
+            None => {
+                scene.saw(|| Saw::new(entity_id.as_str(), entity.state(), self.states.join(" or ")));
+                self.states.iter().any(|state| state == entity.state())
+            }
+            Some(name) => {
+                let value = scene.view(entity_id)?.attributes.get(name).map(plain_text);
+                scene.saw(|| {
+                    let found = value.clone().unwrap_or_else(|| "(no such attribute)".to_owned());
+                    Saw::new(format!("{entity_id} {name}"), found, self.states.join(" or "))
+                });
+                value.is_some_and(|value| self.states.contains(&value))
+            }
         };
         let hold = self.hold.as_ref().map(|hold| hold.render(scene.context)).transpose()?;
         let held = scene.rows.now.since(entity.last_changed);
+        if let Some(hold) = hold {
+            scene.saw(|| Saw::new(format!("{entity_id} for"), timedelta_text(held), timedelta_text(hold)));
+        }
         Ok(is_state && hold.is_none_or(|hold| held >= hold))
     }
 }

@@ -6,6 +6,7 @@
 use super::Scene;
 use crate::calendar::SunEvent;
 use crate::reader::Reader;
+use crate::trace::Saw;
 use crate::trigger::sun::EVENTS;
 use gable_devices::Timestamp;
 use gable_devices::yaml::Fields;
@@ -42,6 +43,14 @@ impl SunCondition {
             let at = calendar.sun_on(event, today)?;
             Some(Timestamp(at.0.saturating_add(offset)))
         };
+        for (word, limit) in [("before", self.before), ("from", self.after)] {
+            let Some((event, offset)) = limit else { continue };
+            scene.saw(|| {
+                let text = |at| format!("{:.0}", calendar.local(at));
+                let at = instant((event, offset)).map_or("never today".to_owned(), text);
+                Saw::new("the time", text(now), format!("{word} {at}"))
+            });
+        }
         let is_before = self.before.map(|limit| instant(limit).map(|limit| now < limit));
         let is_after = self.after.map(|limit| instant(limit).map(|limit| now >= limit));
         let is_night = matches!(self.before, Some((SunEvent::Rising, _)))

@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::reader::Reader;
+use crate::trace::Saw;
 use gable_devices::Template;
 use gable_devices::yaml::{Fields, Kind, Node};
 
@@ -30,6 +31,7 @@ impl TemplateCondition {
 
     pub(super) fn holds(&self, scene: &Scene<'_>) -> Result<bool, String> {
         let text = self.template.render(scene.context).map_err(|error| error.to_string())?;
+        scene.saw(|| Saw::new(self.template.text(), text.as_str(), "true"));
         Ok(text.eq_ignore_ascii_case("true"))
     }
 }

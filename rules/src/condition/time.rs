@@ -5,6 +5,7 @@ use super::Scene;
 use crate::clock::{self, Said};
 use crate::reader::Reader;
 use crate::schedule::recurrence::Weekdays;
+use crate::trace::Saw;
 use gable_devices::yaml::{Fields, Node};
 use gable_devices::{EntityId, Quality};
 use jiff::civil::Time;
@@ -43,6 +44,11 @@ impl TimeCondition {
         let Some(after) = time_of(self.after.as_ref(), Time::midnight(), scene)? else { return Ok(false) };
         let Some(before) = time_of(self.before.as_ref(), Time::MAX, scene)? else { return Ok(false) };
         let time = now.time();
+        scene.saw(|| {
+            let days = if self.days.is_some() { ", on some weekdays" } else { "" };
+            let found = format!("{:?} {time:.0}", now.weekday());
+            Saw::new("the time", found, format!("from {after:.0} to {before:.0}{days}"))
+        });
         let is_between = if after < before {
             (after..before).contains(&time)
         } else {

@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::reader::Reader;
+use crate::trace::Saw;
 use gable_devices::Data;
 use gable_devices::yaml::Fields;
 
@@ -19,6 +20,8 @@ impl TriggerCondition {
 
     pub(super) fn holds(&self, scene: &Scene<'_>) -> bool {
         let id = scene.context.variables().get("trigger").and_then(|trigger| trigger.get("id"));
-        id.and_then(Data::as_text).is_some_and(|id| self.ids.iter().any(|wanted| wanted == id))
+        let id = id.and_then(Data::as_text);
+        scene.saw(|| Saw::new("trigger.id", id.unwrap_or_default(), self.ids.join(" or ")));
+        id.is_some_and(|id| self.ids.iter().any(|wanted| wanted == id))
     }
 }

@@ -3,6 +3,7 @@
 use crate::action::{Action, Sequence};
 use gable_devices::Data;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 /// The path to an action: for each action around it, from the outermost inwards, its place and the
 /// branch taken, and then the place in the innermost sequence.
@@ -71,6 +72,24 @@ impl Cursor {
             let action = sequence.at(frame.place)?;
             Some((Some(action), action.branch(frame.branch)?))
         })
+    }
+
+    /// The path of the action here, or of the action around (`is_end`), as files say it:
+    /// `actions[0].choose[1].sequence[0]`.
+    pub(crate) fn path(&self, actions: &Sequence, is_end: bool) -> String {
+        let mut path = "actions".to_owned();
+        let mut sequence = Some(actions);
+        let around = self.outer.len().saturating_sub(usize::from(is_end));
+        // Writing to a text does not fail.
+        for frame in self.outer.iter().take(around) {
+            let action = sequence.and_then(|sequence| sequence.at(frame.place));
+            let key = action.map(|action| action.branch_key(frame.branch)).unwrap_or_default();
+            let _ = write!(path, "[{}].{key}", frame.place);
+            sequence = action.and_then(|action| action.branch(frame.branch));
+        }
+        let innermost = self.outer.get(around).map_or(self.place, |frame| frame.place);
+        let _ = write!(path, "[{innermost}]");
+        path
     }
 
     /// The action that the cursor points at.

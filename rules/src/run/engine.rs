@@ -7,6 +7,7 @@ use super::{ACTIONS_PER_RUN_MAX, Cursor, RUNS_MAX, Run, Spot, Wait};
 use crate::action::{Action, ActionKind, Failure, Step};
 use crate::automation::{Automation, Mode};
 use crate::timer::Purpose;
+use crate::trace::{Did, call_did, payload_text};
 use crate::work::Work;
 use crate::{Effect, Ended, RunId};
 use gable_devices::{Context, Data};
@@ -38,6 +39,7 @@ impl<'s> Work<'s> {
             }
         };
         if let Some(reason) = skipped {
+            self.miss(automation, context.variables().get("trigger"), &reason, Vec::new());
             if !automation.is_quiet {
                 self.effect(Effect::RunSkipped { automation: automation.id.clone(), reason });
             }
@@ -48,6 +50,7 @@ impl<'s> Work<'s> {
         }
         let mut run = self.new_run(automation, context, parent);
         let run_id = run.run_id;
+        self.trace_run(automation, &run);
         if automation.mode == Mode::Queued && running > 0 {
             let (automation, trigger) = (run.automation.clone(), run.trigger.clone());
             run.wait = Wait::Turn;
@@ -94,6 +97,7 @@ impl<'s> Work<'s> {
 
     /// What a run waited for has come.
     pub(crate) fn resume(&mut self, run_id: RunId) {
+        self.trace_wait(run_id);
         if let Some(run) = self.rows.runs.get_mut(run_id) {
             run.wait = Wait::Ready;
             self.ready.push_back(run_id);
@@ -160,6 +164,7 @@ impl<'s> Work<'s> {
 
     /// Does actions until the run ends (how), or waits (none).
     fn do_actions(&mut self, automation: &'s Automation, run: &mut Run) -> Option<Ended> {
+        self.act_for(run);
         // What it waited for may have decided already.
         if let Some(how) = run.verdict.take() {
             return Some(how);
@@ -201,27 +206,49 @@ impl<'s> Work<'s> {
             Spot::Action(action) => action,
             Spot::EndOfPass(repeat) => {
                 self.count_action(automation, run)?;
+                let draft = self.begin_step(automation, run, true);
                 context.set_world(Some(self.world()));
                 self.next_pass(context, repeat, run);
                 context.set_world(None);
+                self.end_pass(draft, run, repeat);
                 return Ok(Some(Step::Stay));
             }
         };
         self.count_action(automation, run)?;
+        let draft = self.begin_step(automation, run, false);
         if !action.is_enabled {
+            self.end_step(draft, run, action, Did::Disabled, None);
             return Ok(Some(Step::Next));
         }
         context.set_world(Some(self.world()));
         let decided = self.decide(action, run, context);
         // Whoever keeps a view of the home makes the next change copy it.
         context.set_world(None);
-        match decided.and_then(|deed| self.perform(deed, run.run_id)) {
+        let did = match (&draft, &decided) {
+            (Some(_), Ok(deed)) => self.did(action, deed),
+            (None, _) | (_, Err(_)) => Did::Done,
+        };
+        let done = decided.and_then(|deed| self.perform(deed, run.run_id));
+        self.end_step(draft, run, action, did, done.as_ref().err());
+        match done {
             Ok(step) => Ok(Some(step)),
             Err(failure) if failure.may_pass && action.continue_on_error => {
                 self.notice(automation.id.as_str(), failure.text);
                 Ok(Some(Step::Next))
             }
             Err(failure) => Err(failure.text),
+        }
+    }
+
+    /// What a deed is, for the trace.
+    fn did(&self, action: &Action, deed: &Deed) -> Did {
+        match deed {
+            Deed::Step(step) => self.step_did(action, step),
+            Deed::Publish(publish) => {
+                Did::Publish { topic: publish.topic.clone(), payload: payload_text(&publish.payload) }
+            }
+            Deed::Order(order) => call_did(&order.called, &order.entity_ids),
+            Deed::Event(event) => Did::Event { event_type: event.event_type.clone() },
         }
     }
 
@@ -266,7 +293,7 @@ impl<'s> Work<'s> {
                     Step::Wait(Wait::Timer(self.set_timer(deadline, Purpose::RunDelay(run.run_id))))
                 }
             },
-            ActionKind::Condition(condition) => match condition.holds(&self.scene(context)) {
+            ActionKind::Condition(condition) => match self.scene(context).ask_alone(condition) {
                 Ok(true) => Step::Next,
                 Ok(false) | Err(_) => Step::Leave,
             },

@@ -44,7 +44,11 @@ impl Work<'_> {
             return;
         };
         let is_done = match &repeat.bound {
-            Bound::Until(conditions) => all_hold(conditions, &self.scene(context)).is_ok(),
+            Bound::Until(conditions) => {
+                let scene = self.scene(context);
+                scene.under(format_args!("repeat.until"));
+                all_hold(conditions, &scene).is_ok()
+            }
             Bound::Count(_) | Bound::While(_) | Bound::Each(_) => false,
         };
         let next = run.cursor.pass_mut().map(|pass| {
@@ -79,7 +83,11 @@ impl Work<'_> {
         }
         context.set(VARIABLE, Data::Map(variable));
         match &repeat.bound {
-            Bound::While(conditions) => all_hold(conditions, &self.scene(context)).is_ok(),
+            Bound::While(conditions) => {
+                let scene = self.scene(context);
+                scene.under(format_args!("repeat.while"));
+                all_hold(conditions, &scene).is_ok()
+            }
             Bound::Count(_) | Bound::Until(_) | Bound::Each(_) => true,
         }
     }

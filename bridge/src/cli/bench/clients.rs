@@ -25,6 +25,7 @@ pub(super) const COMMANDS: &str = "bench/bulb/set";
 /// The home whose only automation answers each event with its number.
 pub(super) const HOME: &str = r#"automation:
   - id: answer
+    storm_guard: false
     triggers:
       - trigger: mqtt
         topic: bench/motion

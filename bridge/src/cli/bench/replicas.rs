@@ -145,7 +145,7 @@ fn home() -> String {
         );
         let _ = write!(
             automations,
-            "  - id: motion_{n}\n    triggers:\n      - trigger: state\n        \
+            "  - id: motion_{n}\n    storm_guard: false\n    triggers:\n      - trigger: state\n        \
              entity_id: binary_sensor.motion_{n}\n    actions:\n      - action: light.turn_on\n        \
              target:\n          entity_id: light.lamp_{n}\n"
         );

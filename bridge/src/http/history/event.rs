@@ -110,6 +110,10 @@ fn show_effect(effect: &Effect) -> Value {
         }
         Effect::LeaderChanged { node } => json!({ "effect": "leader_changed", "about": node }),
         Effect::Notice { subject, text } => json!({ "effect": "notice", "subject": subject, "text": text }),
+        Effect::Quarantined { automation, reason } => {
+            json!({ "effect": "quarantined", "automation": automation, "reason": reason })
+        }
+        Effect::Released { automation } => json!({ "effect": "released", "automation": automation }),
     }
 }
 
@@ -130,6 +134,7 @@ fn show_input(input: &InputKind) -> Value {
             json!({ "input": "calendar", "time_zone": calendar.place.time_zone, "until_ms": calendar.until.0 })
         }
         InputKind::Leading => json!({ "input": "leading" }),
+        InputKind::Release { automation } => json!({ "input": "release", "automation": automation }),
     }
 }
 
