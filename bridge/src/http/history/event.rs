@@ -3,7 +3,8 @@
 use crate::calendar::iso8601;
 use crate::http::payload;
 use crate::store::history::{Kind, Row};
-use gable_rules::{Effect, Ended, InputKind, Message, Refusal, TimerReason};
+use gable_devices::{Publish, Timestamp};
+use gable_rules::{Effect, Ended, InputKind, Message, Refusal, TimerId, TimerReason};
 use serde_json::{Map, Value, json};
 
 /// Shows a row: where it stands in the log, when and where it was heard, and what it tells.
@@ -67,13 +68,9 @@ fn show_effect(effect: &Effect) -> Value {
                 "effect": "command_queued",
                 "command_id": id(command_id),
                 "entity_id": entity_id,
-                "topic": publish.topic,
-                "retain": publish.retain,
                 "run_id": run_id.as_ref().map(|run_id| id(run_id)),
             });
-            if let Some(fields) = fields.as_object_mut() {
-                payload::show(&publish.payload, fields);
-            }
+            show_publish(publish, &mut fields);
             fields
         }
         Effect::CommandSent { command_id } => {
@@ -88,14 +85,7 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::CommandSuperseded { command_id, by } => {
             json!({ "effect": "command_superseded", "command_id": id(command_id), "by": id(by) })
         }
-        Effect::TimerSet { timer_id, deadline, reason } => {
-            let mut fields =
-                json!({ "effect": "timer_set", "timer_id": id(timer_id), "deadline_ms": deadline.0 });
-            if let Some(fields) = fields.as_object_mut() {
-                extend(fields, show_reason(reason));
-            }
-            fields
-        }
+        Effect::TimerSet { timer_id, deadline, reason } => show_timer(*timer_id, *deadline, reason),
         Effect::TimerFired { timer_id, deadline } => {
             json!({ "effect": "timer_fired", "timer_id": id(timer_id), "deadline_ms": deadline.0 })
         }
@@ -115,6 +105,23 @@ fn show_effect(effect: &Effect) -> Value {
         }
         Effect::Released { automation } => json!({ "effect": "released", "automation": automation }),
     }
+}
+
+fn show_publish(publish: &Publish, fields: &mut Value) {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("topic".into(), publish.topic.clone().into());
+        fields.insert("retain".into(), publish.retain.into());
+        payload::show(&publish.payload, fields);
+    }
+}
+
+fn show_timer(timer_id: TimerId, deadline: Timestamp, reason: &TimerReason) -> Value {
+    let mut fields =
+        json!({ "effect": "timer_set", "timer_id": timer_id.to_string(), "deadline_ms": deadline.0 });
+    if let Some(fields) = fields.as_object_mut() {
+        extend(fields, show_reason(reason));
+    }
+    fields
 }
 
 fn show_input(input: &InputKind) -> Value {
