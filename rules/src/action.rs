@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod publish;
 pub(crate) mod repeat;
 pub(crate) mod stop;
+pub(crate) mod target;
 pub(crate) mod variables;
 pub(crate) mod wait;
 
@@ -122,7 +123,7 @@ const KINDS: [&str; 18] = [
     "wait_for_trigger",
     "wait_template",
 ];
-const KINDS_NOT_YET: [&str; 3] = ["device_id", "set_conversation_response", "scene"];
+const KINDS_NOT_YET: [&str; 2] = ["device_id", "set_conversation_response"];
 
 impl Sequence {
     /// Reads a list of actions, or a single one.
@@ -212,7 +213,7 @@ impl ActionKind {
 /// Reads what belongs to the kind; an error if there is none, so that its keys mean nothing.
 fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<ActionKind>, UnknownKind> {
     let has = |key| fields.has(key);
-    Ok(if has("action") || has("service") {
+    Ok(if has("action") || has("service") || has("service_template") {
         call::read(reader, fields)
     } else if has("delay") {
         Span::read(reader, fields, "delay").map(ActionKind::Delay)
@@ -235,6 +236,8 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Acti
         Some(ActionKind::Variables(Variables::read(reader, fields, "variables")))
     } else if has("event") {
         EventAction::read(reader, fields).map(ActionKind::Event)
+    } else if has("scene") {
+        call::read_scene(reader, fields)
     } else if has("stop") {
         Stop::read(reader, fields).map(ActionKind::Stop)
     } else if has("condition") || has("and") || has("or") || has("not") {

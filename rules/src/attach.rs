@@ -1,6 +1,5 @@
 //! Triggers begin to listen, and cease to: what each kind has to remember from then on.
 
-use crate::condition::Scene;
 use crate::condition::template::is_true;
 use crate::listener::{Listener, Owner};
 use crate::react::Candidate;
@@ -24,7 +23,7 @@ impl<'s> Work<'s> {
             TriggerKind::NumericState(kind) => {
                 // It fires at the first number inside its range, unless it is inside already.
                 for entity_id in &kind.entity_ids {
-                    let scene = Scene { rows: self.rows, declared: self.declared, context, record: None };
+                    let scene = crate::condition::Scene { record: None, ..self.scene(context) };
                     let inside = scene.view(entity_id).and_then(|view| kind.holds(&scene, entity_id, &view));
                     if inside == Ok(false) {
                         let entity_id = Some(entity_id.clone());

@@ -7,8 +7,8 @@ use crate::reader::Reader;
 use crate::schedule::missed::OnMissed;
 use crate::trace::{STORED, STORED_MAX};
 use crate::trigger::Trigger;
-use gable_devices::yaml::{Fields, Node};
-use gable_devices::{Data, slugify};
+use gable_devices::yaml::{Fields, Kind, Node};
+use gable_devices::{Data, EntityId, slugify};
 
 /// How many runs an automation may have at once where it does not say (Home Assistant's number).
 const MAX: usize = 10;
@@ -20,9 +20,15 @@ const MAX_MAX: i64 = 1000;
 pub(crate) struct Automation {
     /// Unique in the home.
     pub(crate) id: String,
+    pub(crate) entity_id: EntityId,
     /// How people call it.
     pub(crate) alias: String,
-    pub(crate) is_enabled: bool,
+    /// What `initial_state:` says.
+    pub(crate) initial_state: Option<bool>,
+    /// It has no triggers, and runs when it is called.
+    pub(crate) is_script: bool,
+    /// Whether its templates ask for their own entity.
+    pub(crate) uses_this: bool,
     pub(crate) mode: Mode,
     /// How many runs there may be at once, waiting ones included (modes `queued` and `parallel`).
     pub(crate) max: usize,
@@ -65,6 +71,13 @@ const MODES: [(&str, Mode); 4] = [
     ("parallel", Mode::Parallel),
 ];
 
+impl Mode {
+    /// Its word in the files.
+    pub(crate) fn name(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("single", |(name, _)| name)
+    }
+}
+
 /// The name of an automation as the file gives it, for problems and ids.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Name {
@@ -85,16 +98,15 @@ impl Name {
     }
 }
 
-impl Automation {
-    /// Reads an automation, in the spelling of 2024.10 and later or the one before.
-    pub(crate) fn read(reader: &mut Reader, node: &Node, path: &str, id: String) -> Option<Automation> {
-        let tags = node.unresolved_tags(path);
-        if !tags.is_empty() {
-            reader.problems.extend(tags);
-            return None;
-        }
-        let mut fields = reader.fields(node, path)?;
-        let alias = fields.text("alias").unwrap_or_else(|| id.clone());
+/// What automations and scripts say about several runs at once.
+pub(crate) struct Options {
+    pub(crate) mode: Mode,
+    pub(crate) max: usize,
+    pub(crate) is_quiet: bool,
+}
+
+impl Options {
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Options {
         let mode = fields.choice("mode", &MODES).unwrap_or(Mode::Single);
         let max = fields.integer("max");
         if max.is_some_and(|max| !(1..=MAX_MAX).contains(&max)) {
@@ -102,8 +114,30 @@ impl Automation {
         }
         let words = ["silent", "critical", "fatal", "error", "warning", "warn", "info", "debug"];
         let is_quiet = fields.choice("max_exceeded", &words.map(|word| (word, word == "silent")));
+        let max = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX);
+        Options { mode, max, is_quiet: is_quiet.unwrap_or(false) }
+    }
+}
+
+impl Automation {
+    /// Reads an automation, in the spelling of 2024.10 and later or the one before.
+    pub(crate) fn read(
+        reader: &mut Reader,
+        node: &Node,
+        path: &str,
+        id: String,
+        entity_id: EntityId,
+    ) -> Option<Automation> {
+        let tags = node.unresolved_tags(path);
+        if !tags.is_empty() {
+            reader.problems.extend(tags);
+            return None;
+        }
+        let mut fields = reader.fields(node, path)?;
+        let alias = fields.text("alias").unwrap_or_else(|| id.clone());
+        let options = Options::read(&mut fields);
+        let initial_state = fields.boolean("initial_state");
         let on_missed = OnMissed::read(reader, &mut fields);
-        let is_enabled = fields.boolean("initial_state").unwrap_or(true);
         let stored_traces = read_trace(reader, &mut fields);
         let runs_per_second = crate::guard::read(reader, &mut fields);
         fields.accept(&["id", "description"]);
@@ -125,11 +159,14 @@ impl Automation {
         reader.finish(fields);
         Some(Automation {
             id,
+            entity_id,
             alias,
-            is_enabled,
-            mode,
-            max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MAX),
-            is_quiet: is_quiet.unwrap_or(false),
+            initial_state,
+            is_script: false,
+            uses_this: uses_this(node),
+            mode: options.mode,
+            max: options.max,
+            is_quiet: options.is_quiet,
             on_missed,
             runs_per_second,
             stored_traces,
@@ -143,7 +180,17 @@ impl Automation {
     }
 }
 
-fn read_trace(reader: &mut Reader, fields: &mut Fields<'_>) -> u32 {
+/// Whether a text in it holds the word `this`.
+pub(crate) fn uses_this(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Text(text) => text.contains("this"),
+        Kind::List(items) => items.iter().any(uses_this),
+        Kind::Map(entries) => entries.iter().any(|(_, node)| uses_this(node)),
+        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => false,
+    }
+}
+
+pub(crate) fn read_trace(reader: &mut Reader, fields: &mut Fields<'_>) -> u32 {
     let path = fields.path_of("trace");
     let Some(node) = fields.get("trace") else { return STORED };
     let Some(mut trace) = reader.fields(node, &path) else { return STORED };

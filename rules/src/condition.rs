@@ -12,12 +12,15 @@ pub(crate) mod time;
 pub(crate) mod trigger;
 
 use crate::entity::EntityState;
+use crate::home::Home;
 use crate::reader::{Reader, UnknownKind};
+use crate::standing;
 use crate::state::Rows;
 use crate::trace::Recorder;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Kind, Node};
-use gable_devices::{Context, Entities, EntityId, is_template};
+use gable_devices::{Context, Entities, EntityId, Timestamp, is_template};
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use logic::Logic;
@@ -50,6 +53,7 @@ const NOT_YET: &[&str] = &["zone", "device"];
 #[derive(Clone, Copy)]
 pub(crate) struct Scene<'a> {
     pub(crate) rows: &'a Rows,
+    pub(crate) home: &'a Home,
     pub(crate) declared: &'a Entities,
     pub(crate) context: &'a Context,
     /// Where it is noted what conditions see, if anybody keeps it.
@@ -57,14 +61,27 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// The entity, or why it can not be asked.
+    /// The row of an entity, or why it can not be asked.
     pub(crate) fn entity(&self, entity_id: &EntityId) -> Result<&'a EntityState, String> {
         self.rows.entities.get(entity_id).ok_or_else(|| format!("{entity_id} does not exist"))
     }
 
+    /// The state of an entity and since when it has it, or why it can not be asked.
+    pub(crate) fn state(&self, entity_id: &EntityId) -> Result<(Cow<'a, str>, Timestamp), String> {
+        match self.rows.entities.get(entity_id) {
+            Some(entity) => Ok((Cow::Borrowed(entity.state()), entity.last_changed)),
+            None => self.view(entity_id).map(|view| (Cow::Owned(view.state), view.last_changed)),
+        }
+    }
+
     /// What automations see of the entity.
     pub(crate) fn view(&self, entity_id: &EntityId) -> Result<View, String> {
-        Ok(View::new(self.entity(entity_id)?, self.declared.get(entity_id)))
+        if let Some(entity) = self.rows.entities.get(entity_id) {
+            return Ok(View::new(entity, self.declared.get(entity_id)));
+        }
+        let running = |id: &str| self.rows.runs.count_of(id);
+        let own = standing::view(self.home, &self.rows.standings, running, entity_id);
+        own.ok_or_else(|| format!("{entity_id} does not exist"))
     }
 }
 

@@ -1,15 +1,13 @@
 //! The home's files are replaced: what goes on as it was, what begins anew, what ends.
 
 use crate::automation::Automation;
-use crate::entity::EntityState;
+use crate::entity::{EntityState, UNKNOWN};
 use crate::home::Home;
 use crate::listener::Listener;
-use crate::react::Candidate;
-use crate::sun::SUN;
 use crate::timer::Slot;
 use crate::work::{Happening, Work};
 use crate::{Effect, Ended};
-use gable_devices::{Entities, EntityId};
+use gable_devices::{Entities, EntityId, Value};
 use std::sync::Arc;
 
 impl Work<'_> {
@@ -18,6 +16,8 @@ impl Work<'_> {
         self.fit_entities(declared_before);
         let home = self.home;
         self.rows.traces.retain_misses(|id| home.automation(id).is_some());
+        self.fit_helpers();
+        self.fit_standings(|automation| goes_on(before, automation));
         self.attach_new(before);
         // The entities that triggers ask for the time may have come or gone.
         self.schedule_all();
@@ -28,7 +28,7 @@ impl Work<'_> {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.effect(Effect::Configured {
             entities: count(self.declared.len()),
-            automations: count(self.home.automations.len()),
+            automations: count(self.home.automations.iter().filter(|one| !one.is_script).count()),
             broken: count(self.home.broken.len() + self.home.unsupported.len()),
         });
     }
@@ -62,13 +62,18 @@ impl Work<'_> {
             .rows
             .entities
             .keys()
-            .filter(|entity_id| self.declared.get(entity_id).is_none() && entity_id.as_str() != SUN)
+            .filter(|entity_id| {
+                self.declared.get(entity_id).is_none()
+                    && !self.home.keeps(entity_id)
+                    && !self.rows.scenes.contains_key(entity_id)
+            })
             .cloned()
             .collect();
         for entity_id in gone {
             Arc::make_mut(&mut self.rows.entities).remove(&entity_id);
             self.cancel_slot(&Slot::OffDelay(entity_id.clone()));
-            self.cancel_slot(&Slot::ExpireAfter(entity_id));
+            self.cancel_slot(&Slot::ExpireAfter(entity_id.clone()));
+            self.cancel_slot(&Slot::Helper(entity_id));
         }
         for declared in self.declared.iter() {
             let entity_id = declared.id();
@@ -93,16 +98,54 @@ impl Work<'_> {
         }
     }
 
+    /// Helpers that are new come into being, the others fit their declarations.
+    fn fit_helpers(&mut self) {
+        let home = self.home;
+        for helper in home.kept.iter() {
+            let entity_id = &helper.entity_id;
+            let current = self.rows.entities.get(entity_id).map(|entity| entity.value.clone());
+            let value = {
+                let world = self.world();
+                match &current {
+                    Some(current) => helper.fit(current, &*world),
+                    None => helper.first(&*world),
+                }
+            };
+            let entities = Arc::make_mut(&mut self.rows.entities);
+            match current {
+                None => {
+                    entities.insert(entity_id.clone(), EntityState::kept(self.rows.now, value));
+                }
+                Some(current) if current.state != value.state => self.assign(entity_id, value),
+                Some(_) => {
+                    if let Some(entity) = entities.get_mut(entity_id) {
+                        entity.assign(value);
+                    }
+                }
+            }
+        }
+        for helper in home.kept.iter() {
+            self.refresh_group(helper);
+        }
+        for scene in home.scenes() {
+            let entities = Arc::make_mut(&mut self.rows.entities);
+            let state = entities.get(&scene.entity_id).map(|entity| entity.value.state.clone());
+            let state = state.unwrap_or_else(|| UNKNOWN.to_owned());
+            let value = Value { state, attributes: scene.attributes.clone() };
+            let new = || EntityState::kept(self.rows.now, Value::default());
+            entities.entry(scene.entity_id.clone()).or_insert_with(new).assign(value);
+            // What the files declare goes before what a service has made.
+            self.rows.scenes.remove(&scene.entity_id);
+        }
+    }
+
     /// The triggers of automations that are new begin to listen.
     fn attach_new(&mut self, before: &Home) {
         let home = self.home;
         let new = home.automations.iter().filter(|automation| !goes_on(before, automation));
-        for automation in new.filter(|automation| automation.is_enabled) {
-            for trigger in automation.triggers.iter().filter(|trigger| trigger.is_enabled) {
-                let listener = Listener::of_automation(&automation.id, trigger.place);
-                let candidate = Candidate { listener, automation, trigger };
-                let context = self.base_context(&candidate);
-                self.attach(&candidate.listener, trigger, &context);
+        for automation in new {
+            if self.is_on(automation) {
+                self.attach_automation(automation);
             }
         }
     }

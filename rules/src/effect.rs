@@ -148,6 +148,10 @@ pub enum TimerReason {
     },
     /// The next thing that the sun does.
     Sun,
+    /// A timer helper.
+    Helper {
+        entity_id: EntityId,
+    },
 }
 
 impl From<&Purpose> for TimerReason {
@@ -164,6 +168,7 @@ impl From<&Purpose> for TimerReason {
             Purpose::Minute => TimerReason::Minute,
             Purpose::Schedule(key) => TimerReason::Schedule { automation: key.listener.to_string() },
             Purpose::Sun => TimerReason::Sun,
+            Purpose::Helper(entity_id) => TimerReason::Helper { entity_id: entity_id.clone() },
         }
     }
 }
@@ -172,7 +177,7 @@ impl From<&Purpose> for TimerReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     Finished,
-    /// A condition inside the actions was false, or `stop:` was reached.
+    /// A condition inside the actions was false, `stop:` was reached, or it was turned off.
     Stopped,
     /// Mode `restart` began a new run, or the automation was edited or removed.
     Replaced,

@@ -91,6 +91,23 @@ impl EntityState {
         self.judge(declared);
     }
 
+    /// An entity that the home itself keeps, with this value.
+    pub(crate) fn kept(now: Timestamp, value: Value) -> EntityState {
+        let mut entity =
+            EntityState { last_changed: now, last_updated: now, last_heard: now, ..EntityState::default() };
+        entity.assign(value);
+        entity
+    }
+
+    /// Takes over another value of an entity that the home itself keeps.
+    pub(crate) fn assign(&mut self, value: Value) {
+        self.quality = match value.state.as_str() {
+            UNKNOWN => Quality::Unknown,
+            _ => Quality::Good,
+        };
+        self.value = value;
+    }
+
     /// Notes that `expire_after` has passed.
     pub(crate) fn expire(&mut self, declared: &Entity) {
         self.is_expired = true;

@@ -4,9 +4,11 @@
 //!
 //! Compiling is a pure function of the files, so replicas need to agree on the files only.
 
+mod areas;
 mod blueprint;
 mod files;
 mod include;
+mod kept;
 mod place;
 mod references;
 mod routes;
@@ -15,19 +17,27 @@ mod sections;
 mod sources;
 
 use crate::automation::{Automation, Name};
+use crate::helper::Helper;
 use crate::reader::{Mention, Reader};
+use crate::scene::Scene;
+use crate::script::{self, SCRIPT_PREFIX};
+use crate::service::Known;
 use crate::sun::SUN;
 use crate::{DeclaredPlace, SourceFile};
-use gable_devices::Entities;
 use gable_devices::yaml::{self, Node, did_you_mean};
+use gable_devices::{Entities, EntityId, slugify};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use areas::Areas;
 use include::Tags;
+use kept::Kept;
 pub use references::{Reference, references};
 pub(crate) use routes::{Routes, TriggerRef};
 use secrets::Redaction;
-use sections::Instances;
+pub(crate) use sections::Declared;
+use sections::{Instances, Sections};
 use sources::Loaded;
 
 /// How bad a problem is.
@@ -89,7 +99,7 @@ pub fn check(sources: &[SourceFile]) -> Report {
     let (home, entities) = Home::compile(sources);
     Report {
         entities: entities.len(),
-        automations: home.automations.len(),
+        automations: home.automations.iter().filter(|automation| !automation.is_script).count(),
         unsupported: home.unsupported.len(),
         broken: home.broken.len(),
         blueprints: home.blueprints,
@@ -103,6 +113,16 @@ pub(crate) struct Home {
     /// Those that are sound, in the order of the files.
     pub(crate) automations: Vec<Automation>,
     by_id: BTreeMap<String, usize>,
+    /// The entities of automations and scripts.
+    by_entity_id: BTreeMap<EntityId, usize>,
+    /// The object ids of automations given so far, broken ones included.
+    object_ids: BTreeSet<String>,
+    pub(crate) kept: Kept,
+    pub(crate) areas: Areas,
+    scenes: BTreeMap<EntityId, Scene>,
+    known: Arc<Known>,
+    /// The entities that automations name, checked when all are known.
+    mentions: Vec<(String, Mention)>,
     /// The ids given so far, broken automations included, each with the last number that was tried
     /// behind it for another automation of that name.
     ids: BTreeMap<String, u32>,
@@ -134,9 +154,11 @@ impl Home {
         let (entities, problems) = Entities::from_nodes(&sections.mqtt);
         home.problems.extend(problems.into_iter().map(Problem::error));
         home.place = place::read(&sections.homeassistant, &mut home.problems);
+        home.add_own(&sections);
         for (node, path) in &sections.automations {
-            home.add_automation(&entities, node, path, &sections.instances);
+            home.add_automation(node, path, &sections.instances);
         }
+        home.warn_of_strangers(&entities);
         home.routes = Routes::new(&home.automations);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
         home.topic_filters =
@@ -165,15 +187,27 @@ impl Home {
         self.by_id.get(id).and_then(|place| self.automations.get(*place))
     }
 
-    fn add_automation(&mut self, entities: &Entities, node: &Node, path: &str, instances: &Instances) {
+    fn add_automation(&mut self, node: &Node, path: &str, instances: &Instances) {
         let name = Name::read(node);
         let (id, duplicate) = self.choose_id(node, path, &name);
-        let mut reader = Reader::default();
+        let mut reader = self.reader();
         reader.problems.extend(duplicate);
-        let automation = Automation::read(&mut reader, node, path, id.clone());
-        for mention in &reader.mentions {
-            self.warn_of_stranger(entities, &id, mention);
-        }
+        let entity_id = self.choose_entity_id(&id, &name);
+        let automation =
+            entity_id.and_then(|entity_id| Automation::read(&mut reader, node, path, id.clone(), entity_id));
+        self.take_automation(id, node, automation, reader, instances);
+    }
+
+    /// Takes an automation or a script over, with what was wrong in it.
+    fn take_automation(
+        &mut self,
+        id: String,
+        node: &Node,
+        automation: Option<Automation>,
+        reader: Reader,
+        instances: &Instances,
+    ) {
+        self.mentions.extend(reader.mentions.into_iter().map(|mention| (id.clone(), mention)));
         let (is_sound, is_supported) = (reader.problems.is_empty(), reader.unsupported.is_empty());
         let warnings = reader.warnings.into_iter().map(|what| Problem::with(Severity::Warning, what));
         let errors = reader.problems.into_iter().map(Problem::error);
@@ -188,6 +222,7 @@ impl Home {
         match automation {
             Some(automation) if is_sound && is_supported => {
                 self.by_id.insert(id, self.automations.len());
+                self.by_entity_id.insert(automation.entity_id.clone(), self.automations.len());
                 self.automations.push(automation);
             }
             _ if is_sound && !is_supported => self.unsupported.push(id),
@@ -218,17 +253,105 @@ impl Home {
         (free, taken)
     }
 
+    /// The automation's entity: `automation.` and its alias in the letters of an entity id.
+    fn choose_entity_id(&mut self, id: &str, name: &Name) -> Option<EntityId> {
+        let wanted = slugify(name.alias.as_deref().unwrap_or(id));
+        let numbered = (2..).map(|number| format!("{wanted}_{number}"));
+        let object_id = std::iter::once(wanted.clone()).chain(numbered);
+        let object_id = object_id.into_iter().find(|object_id| !self.object_ids.contains(object_id))?;
+        let entity_id = format!("automation.{object_id}").parse().ok();
+        self.object_ids.insert(object_id);
+        entity_id
+    }
+
+    fn reader(&self) -> Reader {
+        Reader { known: Arc::clone(&self.known), ..Reader::default() }
+    }
+
+    /// Reads what the home keeps itself: helpers, areas, scripts.
+    fn add_own(&mut self, sections: &Sections) {
+        let scripts = sections.scripts.iter().map(|script| script.object_id.clone());
+        self.known = Arc::new(Known { scripts: scripts.collect() });
+        let mut reader = self.reader();
+        for declared in sections.helpers.iter().chain(&sections.groups) {
+            if let Some(helper) = Helper::read(&mut reader, declared) {
+                self.kept.add(helper);
+            }
+        }
+        for (node, path) in &sections.scenes {
+            if let Some(scene) = Scene::read(&mut reader, node, path) {
+                self.scenes.insert(scene.entity_id.clone(), scene);
+            }
+        }
+        for declared in &sections.areas {
+            self.areas.add(&mut reader, declared);
+        }
+        self.problems.extend(reader.problems.into_iter().map(Problem::error));
+        for declared in &sections.scripts {
+            let mut reader = self.reader();
+            let script = script::read(&mut reader, declared);
+            let id = format!("{SCRIPT_PREFIX}{}", declared.object_id);
+            self.ids.insert(id.clone(), 1);
+            self.take_automation(id, &declared.node, script, reader, &sections.instances);
+        }
+    }
+
+    /// The helper of this id.
+    pub(crate) fn helper(&self, entity_id: &EntityId) -> Option<&Helper> {
+        self.kept.get(entity_id)
+    }
+
+    /// The declared scene of this id.
+    pub(crate) fn scene(&self, entity_id: &EntityId) -> Option<&Scene> {
+        self.scenes.get(entity_id)
+    }
+
+    pub(crate) fn scenes(&self) -> impl Iterator<Item = &Scene> {
+        self.scenes.values()
+    }
+
+    /// The script of this name, if it is sound.
+    pub(crate) fn script(&self, name: &str) -> Option<&Automation> {
+        self.automation(&format!("{SCRIPT_PREFIX}{name}"))
+    }
+
+    /// The automation or script behind an entity.
+    pub(crate) fn by_entity_id(&self, entity_id: &EntityId) -> Option<&Automation> {
+        self.by_entity_id.get(entity_id).and_then(|place| self.automations.get(*place))
+    }
+
+    /// The entities of automations and scripts, which have no rows.
+    pub(crate) fn own_entity_ids(&self) -> impl Iterator<Item = EntityId> {
+        self.by_entity_id.keys().cloned()
+    }
+
+    /// Whether the home itself keeps the value of an entity.
+    pub(crate) fn keeps(&self, entity_id: &EntityId) -> bool {
+        self.kept.get(entity_id).is_some() || self.scenes.contains_key(entity_id) || entity_id.as_str() == SUN
+    }
+
+    fn knows(&self, entities: &Entities, entity_id: &EntityId) -> bool {
+        entities.get(entity_id).is_some()
+            || self.keeps(entity_id)
+            || self.by_entity_id.contains_key(entity_id)
+    }
+
+    fn warn_of_strangers(&mut self, entities: &Entities) {
+        for (automation, mention) in std::mem::take(&mut self.mentions) {
+            // Where the files declare nothing, the entities come from elsewhere.
+            if !entities.is_empty() && !self.knows(entities, &mention.entity_id) {
+                self.warn_of_stranger(entities, &automation, &mention);
+            }
+        }
+    }
+
     fn warn_of_stranger(&mut self, entities: &Entities, automation: &str, mention: &Mention) {
-        // Where the files declare nothing, the entities come from elsewhere.
-        if entities.is_empty() || entities.get(&mention.entity_id).is_some() {
-            return;
-        }
-        if mention.entity_id.as_str() == SUN {
-            return;
-        }
         let hints = self.hints_left;
         self.hints_left = hints.saturating_sub(1);
-        let known = entities.iter().map(|entity| entity.id().as_str()).take_while(|_| hints > 0);
+        let declared = entities.iter().map(|entity| entity.id().as_str());
+        let own = self.kept.iter().map(|helper| &helper.entity_id);
+        let own = own.chain(self.by_entity_id.keys()).chain(self.scenes.keys());
+        let known = declared.chain(own.map(EntityId::as_str)).take_while(|_| hints > 0);
         let what = yaml::Problem {
             location: Some(mention.location.clone()),
             path: mention.path.clone(),

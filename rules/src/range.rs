@@ -51,8 +51,8 @@ impl Limit {
         match self {
             Limit::Number(number) => Ok(Some(*number)),
             Limit::Entity(entity_id) => {
-                let entity = scene.entity(entity_id)?;
-                to_number(&Data::Text(entity.state().to_owned()))
+                let (state, _) = scene.state(entity_id)?;
+                to_number(&Data::Text(state.into_owned()))
                     .map_err(|text| format!("{entity_id} is no number but `{text}`"))
             }
         }

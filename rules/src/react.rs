@@ -70,6 +70,7 @@ impl<'s> Work<'s> {
             }
         }
         self.render_watched(change);
+        self.refresh_groups_of(&change.entity_id);
     }
 
     /// Asks the triggers that listen to an event's type.
@@ -191,6 +192,9 @@ impl<'s> Work<'s> {
             Owner::Run(run_id) => self.rows.runs.get(run_id).map(|run| run.variables.clone()),
         };
         let mut context = Context::from(variables.unwrap_or_default()).with_world(self.world());
+        if matches!(candidate.listener.owner, Owner::Automation(_)) {
+            self.add_this(candidate.automation, &mut context);
+        }
         if matches!(candidate.listener.owner, Owner::Automation(_))
             && let Err(failure) = candidate.automation.trigger_variables.add_to(&mut context)
         {
@@ -244,7 +248,7 @@ impl<'s> Work<'s> {
     /// The triggers of automations in the order of the files, then those of runs.
     pub(crate) fn candidates(&self, declared: &[TriggerRef], waiting: &[Waiting]) -> Vec<Candidate<'s>> {
         let declared = declared.iter().filter_map(|reference| {
-            let automation = self.home.automations.get(reference.automation)?;
+            let automation = self.home.automations.get(reference.automation).filter(|one| self.is_on(one))?;
             let trigger = automation.triggers.get(reference.trigger)?;
             let listener = Listener::of_automation(&automation.id, trigger.place);
             Some(Candidate { listener, automation, trigger })

@@ -3,9 +3,11 @@
 //! Everything that is wrong is collected, so that a person mends a file in one go.
 
 use crate::home::Missing;
+use crate::service::Known;
 use crate::text::Text;
 use gable_devices::yaml::{Fields, Kind, Location, Node, Problem};
 use gable_devices::{EntityId, Template, duration, is_template};
+use std::sync::Arc;
 
 /// Names that Home Assistant gives its templates and that this home does not know yet. A template
 /// that uses one would render nothing where it promises something.
@@ -42,6 +44,8 @@ const NAMES_NOT_YET: [&str; 27] = [
 /// What reading one automation found.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
+    /// What the files declare that makes services.
+    pub(crate) known: Arc<Known>,
     pub(crate) problems: Vec<Problem>,
     /// What is sound and can not be run here; it puts the automation out of use as a problem does.
     pub(crate) unsupported: Vec<(Missing, Problem)>,
@@ -52,7 +56,7 @@ pub(crate) struct Reader {
 }
 
 /// An entity named in an automation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mention {
     pub(crate) entity_id: EntityId,
     pub(crate) location: Location,

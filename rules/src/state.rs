@@ -12,7 +12,9 @@ use crate::nodes::{self, Node};
 use crate::outbox::{Outbox, OutboxRow};
 use crate::route_cache::RouteCache;
 use crate::run::{Run, Runs};
+use crate::scene::Wanted;
 use crate::seen::Seen;
+use crate::standing::Standings;
 use crate::start::Lives;
 use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
@@ -67,6 +69,10 @@ pub(crate) struct Rows {
     pub(crate) lives: Lives,
     pub(crate) traces: Traces,
     pub(crate) guard: Guard,
+    /// How automations and scripts stand; shared with what templates see of them.
+    pub(crate) standings: Arc<Standings>,
+    /// The scenes that `scene.create` has made.
+    pub(crate) scenes: BTreeMap<EntityId, Wanted>,
 }
 
 impl State {
@@ -213,7 +219,11 @@ impl State {
 
     /// Returns the ids of the automations that run.
     pub fn automations(&self) -> impl Iterator<Item = &str> {
-        self.home.automations.iter().map(|automation| automation.id.as_str())
+        self.home
+            .automations
+            .iter()
+            .filter(|automation| !automation.is_script)
+            .map(|automation| automation.id.as_str())
     }
 
     /// Returns the topic filters that entities and automations need, none covered by another.

@@ -36,6 +36,8 @@ pub enum Purpose {
     Schedule(ScheduleKey),
     /// The sun does something.
     Sun,
+    /// A timer helper finishes.
+    Helper(EntityId),
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -65,6 +67,7 @@ pub(crate) enum Slot {
     Minute,
     Schedule(ScheduleKey),
     Sun,
+    Helper(EntityId),
 }
 
 /// The rows, the order in which they fall due, and who has one.
@@ -84,6 +87,7 @@ impl Purpose {
             Purpose::Minute => Some(Slot::Minute),
             Purpose::Schedule(key) => Some(Slot::Schedule(key.clone())),
             Purpose::Sun => Some(Slot::Sun),
+            Purpose::Helper(entity_id) => Some(Slot::Helper(entity_id.clone())),
             Purpose::RunDelay(_) | Purpose::CommandExpiry(_) | Purpose::WaitTimeout(_) => None,
         }
     }
@@ -188,6 +192,7 @@ impl Work<'_> {
             Purpose::Minute => self.on_minute(),
             Purpose::Schedule(key) => self.on_scheduled(key, timer.deadline),
             Purpose::Sun => self.follow_sun(),
+            Purpose::Helper(entity_id) => self.on_timer_helper(&entity_id, timer.deadline),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 pub(crate) use asked::Recorder;
 pub use asked::{Answer, Asked, Saw};
 pub(crate) use brief::brief;
-pub(crate) use notes::{Notes, call_did, payload_text};
+pub(crate) use notes::{Draft, Notes, call_did, payload_text};
 pub(crate) use rows::Traces;
 
 /// How many runs of an automation are kept where `trace: {stored_traces: N}` does not say otherwise

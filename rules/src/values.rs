@@ -7,7 +7,7 @@ use crate::trigger::Change;
 use crate::view::View;
 use crate::work::{Happening, Work};
 use crate::{Effect, LogIndex, NodeId};
-use gable_devices::{Entity, EntityId, Report, Timestamp};
+use gable_devices::{Entity, EntityId, Report, Timestamp, Value};
 use std::sync::Arc;
 
 impl Work<'_> {
@@ -42,6 +42,11 @@ impl Work<'_> {
     pub(crate) fn expire_entity(&mut self, entity_id: &EntityId) {
         let Some(declared) = self.declared.get(entity_id) else { return };
         self.update(entity_id, Some(declared), false, |entity, _| entity.expire(declared));
+    }
+
+    /// Gives an entity that the home itself keeps another value.
+    pub(crate) fn assign(&mut self, entity_id: &EntityId, value: Value) {
+        self.update(entity_id, None, false, |entity, _| entity.assign(value));
     }
 
     /// Changes an entity by `change` and tells whoever has to know, if anything became another.

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::home::Home;
 use crate::listener::Listening;
 use crate::route_cache::RouteCache;
+use crate::service::Aside;
 use crate::state::Rows;
 use crate::text::shorten;
 use crate::trace::Notes;
@@ -33,7 +34,7 @@ pub const CHAIN_MAX: u32 = 32;
 /// One input being worked off.
 pub(crate) struct Work<'s> {
     pub(crate) rows: &'s mut Rows,
-    pub(crate) home: &'s Home,
+    pub(crate) home: &'s Arc<Home>,
     /// What the entities are; how they are is in the rows.
     pub(crate) declared: &'s Arc<Entities>,
     pub(crate) routes: &'s mut RouteCache,
@@ -43,6 +44,8 @@ pub(crate) struct Work<'s> {
     happenings: VecDeque<(u32, Happening<'s>)>,
     /// The runs that may move, in their order. Bounded by the number of runs.
     pub(crate) ready: VecDeque<RunId>,
+    /// The call for which the run that moves is to be put aside.
+    pub(crate) aside: Option<Aside>,
     /// How far down the chain the happening is that is being looked at.
     depth: u32,
     actions_left: u32,
@@ -66,7 +69,7 @@ pub(crate) enum Happening<'s> {
 impl<'s> Work<'s> {
     pub(crate) fn new(
         rows: &'s mut Rows,
-        home: &'s Home,
+        home: &'s Arc<Home>,
         declared: &'s Arc<Entities>,
         routes: &'s mut RouteCache,
         listening: &'s mut Listening,
@@ -82,6 +85,7 @@ impl<'s> Work<'s> {
             effects: Vec::new(),
             happenings: VecDeque::new(),
             ready: VecDeque::new(),
+            aside: None,
             depth: 0,
             actions_left: ACTIONS_PER_INPUT_MAX,
             renderings: u64::from(rows_minted),
@@ -140,7 +144,7 @@ impl<'s> Work<'s> {
     /// The home as conditions and templates see it now.
     pub(crate) fn scene<'a>(&'a self, context: &'a Context) -> Scene<'a> {
         let record = self.notes.is_recording.then_some(&self.notes.record);
-        Scene { rows: self.rows, declared: self.declared, context, record }
+        Scene { rows: self.rows, home: self.home, declared: self.declared, context, record }
     }
 
     /// What templates see. It has to be dropped before entities change, or they are copied.
@@ -152,6 +156,9 @@ impl<'s> Work<'s> {
             entities: Arc::clone(&self.rows.entities),
             declared: Arc::clone(self.declared),
             calendar: self.rows.calendar.clone(),
+            home: Arc::clone(self.home),
+            standings: Arc::clone(&self.rows.standings),
+            running: self.rows.runs.counts(),
         })
     }
 

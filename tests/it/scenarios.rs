@@ -518,6 +518,7 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::Schedule { automation } => format!("(schedule of {automation})"),
         TimerReason::Sun => "(sun)".to_owned(),
         TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
+        TimerReason::Helper { entity_id } => format!("(end of {entity_id})"),
         TimerReason::Minute => "(templates that ask for the time)".to_owned(),
     }
 }

@@ -25,6 +25,15 @@ impl Variables {
         Variables(entries.iter().filter_map(read).collect())
     }
 
+    /// Adds those that are not among `given` to what a script knows.
+    pub(crate) fn add_missing_to(&self, context: &mut Context, given: &[String]) -> Result<(), Failure> {
+        for (name, value) in self.0.iter().filter(|(name, _)| !given.contains(name)) {
+            let value = value.render(context).map_err(Failure::mistake)?;
+            context.set(name.as_str(), value);
+        }
+        Ok(())
+    }
+
     /// Adds them to what a run knows.
     pub(crate) fn add_to(&self, context: &mut Context) -> Result<(), Failure> {
         for (name, value) in &self.0 {

@@ -159,7 +159,23 @@ mqtt:
     - {name: C, default_entity_id: cover.c, command_topic: c/set, state_topic: c}
 "#;
 
-const AUTOMATIONS: [&str; 4] = [
+const HELPERS: &str = r#"
+timer: {t: {duration: 3}}
+counter: {c: {maximum: 4}}
+input_boolean: {b: }
+group: {g: [light.l, switch.o, group.g]}
+script:
+  wait: {mode: restart, sequence: [{delay: 2}, {action: script.again}]}
+  again: {mode: queued, max: 2, sequence: [{action: counter.increment, target: {entity_id: counter.c}}, {delay: 1}, {action: script.wait}]}
+scene: [{name: S, entities: {light.l: "on", timer.t: active, automation.calls: "off"}}]
+automation:
+  - {alias: calls, mode: parallel, max: 3, triggers: {trigger: mqtt, topic: m}, actions: [{action: script.wait}, {action: timer.start, target: {entity_id: timer.t}}]}
+  - {alias: ends, triggers: [{trigger: event, event_type: timer.finished}, {trigger: mqtt, topic: s}], actions: [{scene: scene.s}, {action: homeassistant.toggle, target: {entity_id: [group.g, script.again, automation.calls]}}]}
+  - {alias: turns, triggers: [{trigger: state, entity_id: [script.wait, automation.calls, counter.c]}, {trigger: mqtt, topic: l}], actions: [{action: automation.toggle, target: {entity_id: automation.calls}}, {action: automation.trigger, target: {entity_id: all}}, {action: counter.reset, target: {entity_id: counter.c}}]}
+"#;
+
+const AUTOMATIONS: [&str; 5] = [
+    HELPERS,
     r#"
 automation:
   - {alias: held, mode: queued, max: 3, triggers: {trigger: state, entity_id: binary_sensor.m, to: "on", for: 3}, actions: [{action: light.toggle, target: {entity_id: light.l}}, {delay: 4}, {action: light.turn_off, target: {entity_id: light.l}}]}
@@ -295,7 +311,7 @@ fn check_rows(state: &State) {
             crate::Purpose::CommandExpiry(command_id) => {
                 assert!(state.command(*command_id).is_some(), "{timer:?}");
             }
-            crate::Purpose::OffDelay(id) | crate::Purpose::ExpireAfter(id) => {
+            crate::Purpose::OffDelay(id) | crate::Purpose::ExpireAfter(id) | crate::Purpose::Helper(id) => {
                 assert!(state.entity(id).is_some(), "{timer:?}");
             }
             crate::Purpose::TriggerFor(row) => {

@@ -1,7 +1,6 @@
 //! `condition: state`: an entity is in one of some states, perhaps for some time.
 
 use super::Scene;
-use crate::entity::EntityState;
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::text::{plain_text, timedelta_text};
@@ -38,23 +37,19 @@ impl StateCondition {
 
     pub(super) fn holds(&self, scene: &Scene<'_>) -> Result<bool, String> {
         for entity_id in &self.entity_ids {
-            if self.holds_for(scene, scene.entity(entity_id)?, entity_id)? == self.is_any {
+            if self.holds_for(scene, entity_id)? == self.is_any {
                 return Ok(self.is_any);
             }
         }
         Ok(!self.is_any)
     }
 
-    fn holds_for(
-        &self,
-        scene: &Scene<'_>,
-        entity: &EntityState,
-        entity_id: &EntityId,
-    ) -> Result<bool, String> {
+    fn holds_for(&self, scene: &Scene<'_>, entity_id: &EntityId) -> Result<bool, String> {
+        let (current, last_changed) = scene.state(entity_id)?;
         let is_state = match &self.attribute {
             None => {
-                scene.saw(|| Saw::new(entity_id.as_str(), entity.state(), self.states.join(" or ")));
-                self.states.iter().any(|state| state == entity.state())
+                scene.saw(|| Saw::new(entity_id.as_str(), &*current, self.states.join(" or ")));
+                self.states.iter().any(|state| *state == current)
             }
             Some(name) => {
                 let value = scene.view(entity_id)?.attributes.get(name).map(plain_text);
@@ -66,7 +61,7 @@ impl StateCondition {
             }
         };
         let hold = self.hold.as_ref().map(|hold| hold.render(scene.context)).transpose()?;
-        let held = scene.rows.now.since(entity.last_changed);
+        let held = scene.rows.now.since(last_changed);
         if let Some(hold) = hold {
             scene.saw(|| Saw::new(format!("{entity_id} for"), timedelta_text(held), timedelta_text(hold)));
         }

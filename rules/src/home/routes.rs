@@ -13,7 +13,7 @@ pub(crate) struct TriggerRef {
     pub(crate) trigger: usize,
 }
 
-/// The index of all triggers of enabled automations.
+/// The index of all triggers, also of automations that are turned off.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     by_topic: Index<TriggerRef>,
@@ -26,8 +26,9 @@ pub(crate) struct Routes {
 impl Routes {
     pub(super) fn new(automations: &[Automation]) -> Routes {
         let mut routes = Routes::default();
-        let enabled = automations.iter().enumerate().filter(|(_, automation)| automation.is_enabled);
-        for (automation, triggers) in enabled.map(|(n, automation)| (n, &automation.triggers)) {
+        for (automation, triggers) in
+            automations.iter().enumerate().map(|(n, automation)| (n, &automation.triggers))
+        {
             for (trigger, declared) in triggers.iter().enumerate().filter(|(_, trigger)| trigger.is_enabled) {
                 let reference = TriggerRef { automation, trigger };
                 if let Some(filter) = declared.topic_filter() {

@@ -17,6 +17,8 @@ pub(crate) struct Sections {
     /// `input_boolean` and its kin, `counter`, `timer`.
     pub(crate) helpers: Vec<Declared>,
     pub(crate) groups: Vec<Declared>,
+    /// `areas` and `labels`.
+    pub(crate) areas: Vec<Declared>,
     pub(crate) rest_commands: Vec<Declared>,
     /// What stands under `homeassistant:`; of packages only what customizes entities.
     pub(crate) homeassistant: Vec<(Node, String)>,
@@ -35,7 +37,6 @@ pub(crate) struct Sections {
 
 /// Something that is declared under a name of its own: `timer: {door: {...}}`.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "read by the kinds of entity that are declared like this")]
 pub(crate) struct Declared {
     pub(crate) domain: String,
     pub(crate) object_id: String,
@@ -45,7 +46,7 @@ pub(crate) struct Declared {
 }
 
 /// Sections whose entries are declared by name.
-const NAMED: [&str; 11] = [
+const NAMED: [&str; 13] = [
     "script",
     "input_boolean",
     "input_number",
@@ -57,28 +58,15 @@ const NAMED: [&str; 11] = [
     "timer",
     "group",
     "rest_command",
+    "areas",
+    "labels",
 ];
 /// Sections that hold items.
 const ITEMS: [&str; 5] = ["automation", "scene", "notify", "template", "gable"];
 
 /// Sections that are collected here and that nothing reads yet: told like those of other
 /// integrations.
-const NOT_RUN: [&str; 14] = [
-    "script",
-    "scene",
-    "input_boolean",
-    "input_number",
-    "input_select",
-    "input_text",
-    "input_button",
-    "input_datetime",
-    "counter",
-    "timer",
-    "group",
-    "rest_command",
-    "notify",
-    "template",
-];
+const NOT_RUN: [&str; 3] = ["rest_command", "notify", "template"];
 
 /// The automations and scripts that a blueprint made, by their place: where they use it, and its file.
 #[derive(Clone, Debug, Default)]
@@ -165,6 +153,7 @@ impl Sections {
                 "script" => self.scripts.push(declared),
                 "group" => self.groups.push(declared),
                 "rest_command" => self.rest_commands.push(declared),
+                "areas" | "labels" => self.areas.push(declared),
                 _ => self.helpers.push(declared),
             }
         }

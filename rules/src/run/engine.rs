@@ -6,6 +6,7 @@
 use super::{ACTIONS_PER_RUN_MAX, Cursor, RUNS_MAX, Run, Spot, Wait};
 use crate::action::{Action, ActionKind, Failure, Step};
 use crate::automation::{Automation, Mode};
+use crate::service::{Aside, Caller};
 use crate::timer::Purpose;
 use crate::trace::{Did, call_did, payload_text};
 use crate::work::Work;
@@ -16,7 +17,7 @@ use gable_devices::{Context, Data};
 enum Deed {
     Step(Step),
     Publish(gable_devices::Publish),
-    Order(crate::action::call::Order),
+    Request(crate::action::call::Request),
     Event(crate::event::Event),
 }
 
@@ -48,6 +49,7 @@ impl<'s> Work<'s> {
         if automation.mode == Mode::Restart {
             self.end_all(&automation.id, &Ended::Replaced);
         }
+        self.note_triggered(automation);
         let mut run = self.new_run(automation, context, parent);
         let run_id = run.run_id;
         self.trace_run(automation, &run);
@@ -58,6 +60,7 @@ impl<'s> Work<'s> {
             self.effect(Effect::RunQueued { run_id, automation, trigger });
         } else {
             self.begin(run);
+            self.tell_of_script(&automation.id, (0, self.rows.runs.count_of(&automation.id)));
         }
         Some(run_id)
     }
@@ -65,7 +68,13 @@ impl<'s> Work<'s> {
     fn new_run(&mut self, automation: &Automation, context: Context, parent: Option<RunId>) -> Run {
         let variables = context.into_variables();
         let description = variables.get("trigger").and_then(|trigger| trigger.get("description"));
-        let trigger = description.and_then(Data::as_text).unwrap_or_default().to_owned();
+        let trigger = match (description.and_then(Data::as_text), parent) {
+            (_, Some(parent)) if automation.is_script => {
+                let caller = self.rows.runs.get(parent).map(|run| run.automation.as_str());
+                format!("called by {}", caller.unwrap_or_default())
+            }
+            (description, _) => description.unwrap_or_default().to_owned(),
+        };
         Run {
             run_id: RunId(self.rows.mint()),
             automation: automation.id.clone(),
@@ -115,7 +124,12 @@ impl<'s> Work<'s> {
                 None => Some(Ended::Replaced),
             };
             match how {
-                None => self.rows.runs.insert(run),
+                None => {
+                    self.rows.runs.insert(run);
+                    if let Some(aside) = self.aside.take() {
+                        self.serve_aside(aside, run_id);
+                    }
+                }
                 Some(how) => {
                     self.drop_children(run_id);
                     self.ended(run, how);
@@ -131,6 +145,7 @@ impl<'s> Work<'s> {
         }
         self.effect(ended(&run, how.clone()));
         self.begin_next(&run.automation);
+        self.tell_of_script(&run.automation, (1, self.rows.runs.count_of(&run.automation)));
         self.on_child_ended(&run, how);
     }
 
@@ -158,6 +173,7 @@ impl<'s> Work<'s> {
         self.drop_children(run_id);
         if !run.is_branch {
             self.effect(ended(&run, how.clone()));
+            self.tell_of_script(&run.automation, (1, self.rows.runs.count_of(&run.automation)));
         }
         self.on_child_ended(&run, how.clone());
     }
@@ -229,7 +245,11 @@ impl<'s> Work<'s> {
             (None, _) | (_, Err(_)) => Did::Done,
         };
         let done = decided.and_then(|deed| self.perform(deed, run.run_id));
-        self.end_step(draft, run, action, did, done.as_ref().err());
+        match &mut self.aside {
+            // Its step is noted when its call is served.
+            Some(aside) => (aside.draft, aside.did) = (draft, did),
+            None => self.end_step(draft, run, action, did, done.as_ref().err()),
+        }
         match done {
             Ok(step) => Ok(Some(step)),
             Err(failure) if failure.may_pass && action.continue_on_error => {
@@ -247,7 +267,7 @@ impl<'s> Work<'s> {
             Deed::Publish(publish) => {
                 Did::Publish { topic: publish.topic.clone(), payload: payload_text(&publish.payload) }
             }
-            Deed::Order(order) => call_did(&order.called, &order.entity_ids),
+            Deed::Request(request) => call_did(&request.called, &request.chosen.entity_ids),
             Deed::Event(event) => Did::Event { event_type: event.event_type.clone() },
         }
     }
@@ -272,7 +292,13 @@ impl<'s> Work<'s> {
         match deed {
             Deed::Step(step) => return Ok(step),
             Deed::Publish(publish) => self.queue_publish(publish, Some(run_id)),
-            Deed::Order(order) => self.give_order(order, run_id)?,
+            Deed::Request(request) if request.moves_runs() => {
+                self.aside = Some(Aside::new(request));
+                return Ok(Step::Wait(Wait::Ready));
+            }
+            Deed::Request(request) => {
+                self.serve(&request, Caller { run_id })?;
+            }
             Deed::Event(event) => self.happen(crate::work::Happening::Event(event)),
         }
         Ok(Step::Next)
@@ -282,7 +308,7 @@ impl<'s> Work<'s> {
         Ok(Deed::Step(match &action.kind {
             ActionKind::Publish(publish) => return publish.render(context).map(Deed::Publish),
             ActionKind::Call(call) => {
-                return call.render(context, self.declared).map(Deed::Order);
+                return call.render(context).map(Deed::Request);
             }
             ActionKind::Event(event) => return event.render(context).map(Deed::Event),
             ActionKind::Delay(delay) => match delay.render(context).map_err(Failure::mistake)? {

@@ -2,6 +2,7 @@
 
 use super::{Run, Wait};
 use crate::action::{Sequence, Step};
+use crate::script::SCRIPT_PREFIX;
 use crate::work::Work;
 use crate::{Ended, RunId};
 use gable_devices::Context;
@@ -37,7 +38,8 @@ impl Work<'_> {
         let counts = match &how {
             Ended::Finished | Ended::Replaced => false,
             Ended::Stopped => child.is_branch,
-            Ended::Failed(_) => true,
+            // What an automation does wrong that was triggered by hand is its own affair.
+            Ended::Failed(_) => child.is_branch || child.automation.starts_with(SCRIPT_PREFIX),
         };
         if counts && parent.verdict.is_none() {
             parent.verdict = Some(how);
@@ -79,6 +81,7 @@ impl Work<'_> {
                 if !child.is_branch {
                     self.effect(super::engine::ended(&child, Ended::Replaced));
                     self.begin_next(&child.automation);
+                    self.tell_of_script(&child.automation, (1, self.rows.runs.count_of(&child.automation)));
                 }
             }
         }

@@ -4,20 +4,24 @@ use super::Run;
 use crate::RunId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The rows, and the indexes that follow from them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs {
     rows: BTreeMap<RunId, Run>,
     /// Without the branches of `parallel:`, which count as part of the run they belong to.
-    by_automation: BTreeMap<String, BTreeSet<RunId>>,
+    by_automation: Arc<BTreeMap<String, BTreeSet<RunId>>>,
     by_parent: BTreeMap<RunId, BTreeSet<RunId>>,
 }
 
 impl Runs {
     pub(crate) fn insert(&mut self, run: Run) {
         if !run.is_branch {
-            self.by_automation.entry(run.automation.clone()).or_default().insert(run.run_id);
+            Arc::make_mut(&mut self.by_automation)
+                .entry(run.automation.clone())
+                .or_default()
+                .insert(run.run_id);
         }
         if let Some(parent) = run.parent {
             self.by_parent.entry(parent).or_default().insert(run.run_id);
@@ -28,7 +32,7 @@ impl Runs {
     pub(crate) fn remove(&mut self, run_id: RunId) -> Option<Run> {
         let run = self.rows.remove(&run_id)?;
         if !run.is_branch {
-            drop_from(&mut self.by_automation, &run.automation, run_id);
+            drop_from(Arc::make_mut(&mut self.by_automation), &run.automation, run_id);
         }
         if let Some(parent) = run.parent {
             drop_from(&mut self.by_parent, &parent, run_id);
@@ -55,6 +59,16 @@ impl Runs {
     /// The runs of one automation, oldest first.
     pub(crate) fn of(&self, automation: &str) -> impl Iterator<Item = &Run> {
         self.by_automation.get(automation).into_iter().flatten().filter_map(|run_id| self.rows.get(run_id))
+    }
+
+    /// How many runs an automation has.
+    pub(crate) fn count_of(&self, automation: &str) -> usize {
+        self.by_automation.get(automation).map_or(0, BTreeSet::len)
+    }
+
+    /// The runs of each automation that has one.
+    pub(crate) fn counts(&self) -> Arc<BTreeMap<String, BTreeSet<RunId>>> {
+        Arc::clone(&self.by_automation)
     }
 
     /// The branches and scripts that a run waits for, oldest first.

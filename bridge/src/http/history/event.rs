@@ -178,6 +178,7 @@ fn show_reason(reason: &TimerReason) -> Value {
         TimerReason::WaitTimeout { run_id } => {
             json!({ "reason": "wait_timeout", "run_id": run_id.to_string() })
         }
+        TimerReason::Helper { entity_id } => json!({ "reason": "helper", "entity_id": entity_id }),
         TimerReason::Minute => json!({ "reason": "minute" }),
         TimerReason::Schedule { automation } => json!({ "reason": "schedule", "automation": automation }),
         TimerReason::Sun => json!({ "reason": "sun" }),
