@@ -9,38 +9,6 @@ use gable_devices::yaml::{Fields, Kind, Location, Node, Problem};
 use gable_devices::{EntityId, Template, duration, is_template};
 use std::sync::Arc;
 
-/// Names that Home Assistant gives its templates and that this home does not know yet. A template
-/// that uses one would render nothing where it promises something.
-const NAMES_NOT_YET: [&str; 27] = [
-    "states",
-    "is_state",
-    "state_attr",
-    "is_state_attr",
-    "has_value",
-    "state_translated",
-    "expand",
-    "now",
-    "utcnow",
-    "today_at",
-    "as_timestamp",
-    "as_datetime",
-    "as_local",
-    "strptime",
-    "timedelta",
-    "as_timedelta",
-    "time_since",
-    "time_until",
-    "relative_time",
-    "device_entities",
-    "device_attr",
-    "area_entities",
-    "area_name",
-    "label_entities",
-    "integration_entities",
-    "closest",
-    "distance",
-];
-
 /// What reading one automation found.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -192,13 +160,7 @@ impl Reader {
 
     fn parse_template(&mut self, node: &Node, path: &str, text: &str) -> Option<Template> {
         let template = Template::parse(text).map_err(|error| node.problem(path, error.to_string()));
-        let template = self.keep(template)?;
-        for name in template.names() {
-            if NAMES_NOT_YET.contains(&name.as_str()) {
-                self.unsupported(node, path, "template function", &name);
-            }
-        }
-        Some(template)
+        self.keep(template)
     }
 
     /// Reads what a state is compared with: a text or a number, but no bare `on`.
