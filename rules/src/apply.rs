@@ -92,12 +92,15 @@ impl<'s> Work<'s> {
             return self.effect(Effect::Refused(Refusal::AlreadyHeard));
         }
         self.rows.deliveries.note(self.rows.index, node, message);
+        let now = self.rows.now;
+        self.has_echo = self.rows.echoes.are_due(now, &message.topic);
         self.happen(Happening::Message(message));
         let entities = &self.rows.entities;
         let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());
         for decoded in self.declared.decode(&message.topic, &message.payload, current) {
             match decoded {
                 Ok(event) => {
+                    self.has_echo |= self.rows.echoes.are_due(now, event.entity_id.as_str());
                     self.notes.topic = Some(message.topic.clone());
                     self.report(&event.entity_id, event.report, Some(node));
                     self.notes.topic = None;

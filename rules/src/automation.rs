@@ -3,6 +3,7 @@
 use crate::action::Sequence;
 use crate::action::variables::Variables;
 use crate::condition::Condition;
+use crate::guard::StormLimit;
 use crate::reader::Reader;
 use crate::schedule::missed::OnMissed;
 use crate::trace::{STORED, STORED_MAX};
@@ -37,7 +38,7 @@ pub(crate) struct Automation {
     /// What becomes of its times that no node could keep.
     pub(crate) on_missed: OnMissed,
     /// How many runs it may start within one second; none if nobody guards it.
-    pub(crate) runs_per_second: Option<u32>,
+    pub(crate) storm_limit: Option<StormLimit>,
     /// How many of its runs leave a trace.
     pub(crate) stored_traces: u32,
     /// What triggers may use, and runs.
@@ -139,7 +140,7 @@ impl Automation {
         let initial_state = fields.boolean("initial_state");
         let on_missed = OnMissed::read(reader, &mut fields);
         let stored_traces = read_trace(reader, &mut fields);
-        let runs_per_second = crate::guard::read(reader, &mut fields);
+        let storm_limit = crate::guard::read(reader, &mut fields);
         fields.accept(&["id", "description"]);
         let trigger_variables = Variables::read(reader, &mut fields, "trigger_variables");
         let variables = Variables::read(reader, &mut fields, "variables");
@@ -168,7 +169,7 @@ impl Automation {
             max: options.max,
             is_quiet: options.is_quiet,
             on_missed,
-            runs_per_second,
+            storm_limit,
             stored_traces,
             trigger_variables,
             triggers,

@@ -14,8 +14,9 @@ use gable_devices::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many runs an automation may start within [`SPAN`] where it does not say.
-pub const RUNS_PER_SECOND: u32 = 50;
+/// How many runs an automation may start within [`SPAN`] where it does not say. Then only runs count
+/// that echoes of the home's own doing start, so that a busy sensor is no storm.
+pub const RUNS_PER_SECOND: u32 = 20;
 /// The largest `runs_per_second` taken.
 const RUNS_PER_SECOND_MAX: i64 = 10_000;
 const SPAN: Millis = Millis(1000);
@@ -30,6 +31,14 @@ pub struct Quarantine {
     pub since: Timestamp,
     pub index: LogIndex,
     pub reason: String,
+}
+
+/// When starts become a storm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StormLimit {
+    runs_per_second: u32,
+    /// Whether runs count that have nothing to do with what the home did.
+    counts_all: bool,
 }
 
 /// Who started lately, and who is set apart.
@@ -93,10 +102,12 @@ impl Guard {
     }
 }
 
-/// Reads `storm_guard:`: the runs per second, and none where the automation is not guarded.
-pub(crate) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<u32> {
+/// Reads `storm_guard:`; none where the automation is not guarded.
+pub(crate) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<StormLimit> {
     let path = fields.path_of("storm_guard");
-    let Some(node) = fields.get("storm_guard") else { return Some(RUNS_PER_SECOND) };
+    let Some(node) = fields.get("storm_guard") else {
+        return Some(StormLimit { runs_per_second: RUNS_PER_SECOND, counts_all: false });
+    };
     if node.kind == Kind::Bool(false) {
         return None;
     }
@@ -106,7 +117,7 @@ pub(crate) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<u32> 
         guard.fail(format!("`runs_per_second` is a number from 1 to {RUNS_PER_SECOND_MAX}"));
     }
     reader.finish(guard);
-    u32::try_from(runs).ok()
+    Some(StormLimit { runs_per_second: u32::try_from(runs).ok()?, counts_all: true })
 }
 
 impl Work<'_> {
@@ -118,7 +129,7 @@ impl Work<'_> {
 
     /// Holds an automation back that is about to start one run too many, and sets it apart.
     pub(crate) fn hold_back(&mut self, automation: &Automation) -> Result<(), String> {
-        let Some(limit) = automation.runs_per_second else { return Ok(()) };
+        let Some(limit) = self.storm_limit(automation) else { return Ok(()) };
         if self.rows.guard.count(self.rows.now, &automation.id) < limit {
             return Ok(());
         }
@@ -126,9 +137,15 @@ impl Work<'_> {
         self.quarantine_reason(automation).map_or(Ok(()), Err)
     }
 
+    /// How many starts like this one are too many, if it counts.
+    fn storm_limit(&self, automation: &Automation) -> Option<u32> {
+        let limit = automation.storm_limit?;
+        (limit.counts_all || self.is_echo()).then_some(limit.runs_per_second)
+    }
+
     /// An automation has started a run.
     pub(crate) fn count_start(&mut self, automation: &Automation) {
-        if automation.runs_per_second.is_some() {
+        if self.storm_limit(automation).is_some() {
             self.rows.guard.add(self.rows.now, &automation.id);
         }
     }
@@ -138,7 +155,7 @@ impl Work<'_> {
     pub(crate) fn quarantine_chain(&mut self, text: &str) {
         let home = self.home;
         let acting = self.notes.automation.as_deref().and_then(|id| home.automation(id));
-        if let Some(automation) = acting.filter(|automation| automation.runs_per_second.is_some()) {
+        if let Some(automation) = acting.filter(|automation| automation.storm_limit.is_some()) {
             self.quarantine(automation, text.to_owned());
         }
     }

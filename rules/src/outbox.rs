@@ -214,6 +214,10 @@ impl Work<'_> {
             }
             self.expire_command(oldest);
         }
+        self.rows.echoes.note(self.rows.now, &draft.publish.topic);
+        if let Some(entity_id) = &draft.entity_id {
+            self.rows.echoes.note(self.rows.now, entity_id.as_str());
+        }
         let command_id = CommandId(self.rows.mint());
         // A branch of `parallel:` is nothing that people know by its id.
         let run_id = draft.run_id.map(|run_id| self.notes.run_id.unwrap_or(run_id));

@@ -49,7 +49,7 @@ pub(crate) fn read(reader: &mut Reader, declared: &Declared) -> Option<Automatio
         variables,
         conditions: Vec::new(),
         actions,
-        runs_per_second: None,
+        storm_limit: None,
         stored_traces,
         on_missed: OnMissed::default(),
         definition: node.to_data(),

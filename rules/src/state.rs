@@ -5,6 +5,7 @@
 use crate::cache::{Counters, Policy};
 use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
+use crate::echoes::Echoes;
 use crate::guard::{Guard, Quarantine};
 use crate::home::Home;
 use crate::listener::Listening;
@@ -69,6 +70,7 @@ pub(crate) struct Rows {
     pub(crate) lives: Lives,
     pub(crate) traces: Traces,
     pub(crate) guard: Guard,
+    pub(crate) echoes: Echoes,
     /// How automations and scripts stand; shared with what templates see of them.
     pub(crate) standings: Arc<Standings>,
     /// The scenes that `scene.create` has made.

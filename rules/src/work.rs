@@ -49,6 +49,8 @@ pub(crate) struct Work<'s> {
     /// How far down the chain the happening is that is being looked at.
     depth: u32,
     actions_left: u32,
+    /// Whether the input may be the echo of what the home did.
+    pub(crate) has_echo: bool,
     /// How many views of the home templates got, so that each draws other random numbers.
     renderings: u64,
     has_warned_of_chain: bool,
@@ -88,6 +90,7 @@ impl<'s> Work<'s> {
             aside: None,
             depth: 0,
             actions_left: ACTIONS_PER_INPUT_MAX,
+            has_echo: false,
             renderings: u64::from(rows_minted),
             has_warned_of_chain: false,
             has_warned_of_outbox: false,
@@ -128,6 +131,11 @@ impl<'s> Work<'s> {
             self.notice(subject, text.as_str());
             self.quarantine_chain(&text);
         }
+    }
+
+    /// Whether what is being looked at comes of the home's own doing, as far as can be told.
+    pub(crate) fn is_echo(&self) -> bool {
+        self.has_echo || self.depth > 1
     }
 
     /// Uses up one of the actions that this input may lead to.
