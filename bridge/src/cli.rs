@@ -13,10 +13,15 @@ mod events;
 mod failure;
 mod local_cluster;
 mod palette;
+mod release;
 mod run;
 mod simulate;
 mod status;
 mod timeline;
+mod trace;
+mod trial;
+mod why;
+mod why_not;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -32,6 +37,9 @@ Examples:
   gable run --config node1.toml --set log.level=debug
   gable status --url http://127.0.0.1:7180      ask the cluster how it is
   gable events --follow                         watch what happens in the home
+  gable why light.hall                          what changed it, and which run wanted that
+  gable why-not motion_light                    which condition kept it from running
+  gable try home.yaml --from http://127.0.0.1:7180 --since 2h
   gable simulate --broker 127.0.0.1:1883        simulated sensors and bulbs over MQTT
   gable bench --quick                           what three nodes do on this machine
 
@@ -62,6 +70,11 @@ enum Command {
     Check(check::Args),
     Status(status::Args),
     Events(events::Args),
+    Why(why::Args),
+    WhyNot(why_not::Args),
+    Trace(trace::Args),
+    Release(release::Args),
+    Try(trial::Args),
     Bench(bench::Args),
 }
 
@@ -74,6 +87,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Status(args) => on_runtime(status::run(args)),
         Command::Events(args) => on_runtime(events::run(args)),
+        Command::Why(args) => on_runtime(why::run(args)),
+        Command::WhyNot(args) => on_runtime(why_not::run(args)),
+        Command::Trace(args) => on_runtime(trace::run(args)),
+        Command::Release(args) => on_runtime(release::run(args)),
+        Command::Try(args) => on_runtime(trial::run(args)),
         Command::Bench(args) => bench::run(args),
     };
     match result {

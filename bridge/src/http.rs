@@ -11,8 +11,12 @@ mod payload;
 pub(crate) mod problems;
 mod publish;
 mod ready;
+mod release;
 mod states;
 mod status;
+mod traces;
+mod why;
+mod why_not;
 
 use crate::mqtt::StatusHandle;
 use crate::raft::Replica;
@@ -77,6 +81,11 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/history", get(history::list))
         .route("/api/events", get(history::follow))
         .route("/api/automations", get(automations::list))
+        .route("/api/automations/{automation}/release", post(release::release))
+        .route("/api/traces", get(traces::list))
+        .route("/api/traces/{run_id}", get(traces::show))
+        .route("/api/why/{entity_id}", get(why::show))
+        .route("/api/why-not/{automation}", get(why_not::show))
         .route("/api/problems", get(problems::list))
         .route("/api/publish", post(publish::publish))
         .fallback(unknown_route)
@@ -89,7 +98,7 @@ fn router(api: Arc<Api>) -> Router {
 async fn unknown_route(uri: axum::http::Uri) -> ApiError {
     ApiError::not_found(
         format!("there is no {}", uri.path()),
-        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems; POST /api/publish",
+        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems, /api/traces, /api/why/ENTITY, /api/why-not/AUTOMATION; POST /api/publish, /api/automations/ID/release",
     )
 }
 
@@ -97,7 +106,7 @@ async fn unknown_method(method: axum::http::Method, uri: axum::http::Uri) -> Api
     ApiError::new(
         axum::http::StatusCode::METHOD_NOT_ALLOWED,
         format!("{} does not take {method}", uri.path()),
-        "GET reads; only /api/publish takes POST",
+        "GET reads; only /api/publish and /api/automations/ID/release take POST",
     )
 }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,7 +95,16 @@ impl Client {
 
     /// Asks, and reads the answer as JSON.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(path))
+        self.ask(Method::GET, path).await
+    }
+
+    /// Tells the node to do something that needs no words, and reads the answer as JSON.
+    pub(crate) async fn post(&self, path: &str) -> Result<Value, Error> {
+        self.ask(Method::POST, path).await
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Value, Error> {
+        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, path))
             .await
             .map_err(|_| Error::TimedOut { address: self.address.clone(), seconds: self.timeout.as_secs() })?
             .map_err(|source| Error::Unreachable { address: self.address.clone(), source })?;
@@ -114,12 +123,13 @@ impl Client {
 
     async fn exchange(
         &self,
+        method: Method,
         path: &str,
     ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut request = Request::builder().uri(path).header(HOST, &self.address);
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -141,6 +151,17 @@ impl Client {
     }
 }
 
+/// A text as one segment of a path (RFC 3986, section 2.1).
+pub(crate) fn segment(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
 /// The body of a refusal; a foreign server's body reads as an empty one.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -157,6 +178,15 @@ mod tests {
     fn check(url: &str, expected: Option<&str>) {
         let client = Client::new(url, None).ok();
         assert_eq!(client.as_ref().map(Client::address), expected, "{url}");
+    }
+
+    #[test]
+    fn segments_hold_any_text() {
+        let check = |text, expected: &str| assert_eq!(segment(text), expected);
+        check("light.hall_1", "light.hall_1");
+        check("12:0", "12:0");
+        check("Flur an/aus?", "Flur%20an%2Faus%3F");
+        check("ü", "%C3%BC");
     }
 
     #[test]

@@ -37,8 +37,28 @@ pub(super) struct Targets {
 }
 
 impl Targets {
+    /// One node.
+    pub(super) fn one(url: String, token: Option<String>) -> Targets {
+        Targets { url: vec![url], token }
+    }
+
     pub(super) fn clients(&self) -> Result<Vec<Client>, Failure> {
         self.url.iter().map(|url| Client::new(url, self.token.clone()).map_err(unreachable)).collect()
+    }
+}
+
+impl Targets {
+    /// Asks the nodes in their order until one answers, be it with a refusal.
+    pub(super) async fn ask(&self, path: &str) -> Result<Value, Failure> {
+        let mut last_error = None;
+        for client in self.clients()? {
+            match client.get(path).await {
+                Ok(answer) => return Ok(answer),
+                Err(error @ client::Error::Refused { .. }) => return Err(unreachable(error)),
+                Err(error) => last_error = Some(error),
+            }
+        }
+        Err(unreachable(last_error.unwrap_or(client::Error::Url { url: String::new() })))
     }
 }
 

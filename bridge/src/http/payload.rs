@@ -1,11 +1,21 @@
-//! How a payload is shown: as JSON if it is JSON, else as text, else as base64 and said so.
+//! How a payload is shown: as JSON if it is JSON, else as text, else as base64 and said so. JSON that
+//! was written in another way than it is shown comes `raw`, too.
 
 use serde_json::{Map, Value};
 
 /// Adds `payload` to `event`, and `encoding` if the payload is neither JSON nor text.
 pub(crate) fn show(payload: &[u8], event: &mut Map<String, Value>) {
     let (shown, encoding) = match std::str::from_utf8(payload) {
-        Ok(text) => (serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)), None),
+        Ok(text) => match serde_json::from_str::<Value>(text) {
+            Ok(json) => {
+                let written = json.to_string();
+                if json.is_string() || written != text {
+                    event.insert("raw".into(), text.into());
+                }
+                (json, None)
+            }
+            Err(_) => (Value::from(text), None),
+        },
         Err(_) => (Value::from(base64(payload)), Some("base64")),
     };
     event.insert("payload".into(), shown);
@@ -47,6 +57,8 @@ mod tests {
     fn payloads_are_shown_as_what_they_are() {
         check(br#"{"occupancy":true}"#, r#"{"payload":{"occupancy":true}}"#);
         check(b"23.5", r#"{"payload":23.5}"#);
+        check(b"23.50", r#"{"payload":23.5,"raw":"23.50"}"#);
+        check(br#""ON""#, r#"{"payload":"ON","raw":"\"ON\""}"#);
         check(b"ON", r#"{"payload":"ON"}"#);
         check(b"", r#"{"payload":""}"#);
         check("grün".as_bytes(), r#"{"payload":"grün"}"#);

@@ -67,6 +67,10 @@ impl<'s> Work<'s> {
             self.effect(Effect::EntityChanged { entity_id, from: word(was_on), to: word(on) });
             self.tell_of_standing(automation, before);
         }
+        if on {
+            // Whoever turns it on has looked at it.
+            self.release(&automation.id);
+        }
         if on && !was_on {
             self.attach_automation(automation);
         } else if !on && was_on {
