@@ -33,7 +33,9 @@ impl<'s> Work<'s> {
             }
             TriggerKind::Template(kind) => {
                 let (text, reads) = kind.template.render_tracked(context);
-                let was = text.is_ok_and(|text| is_true(&text));
+                // While it can not be rendered nobody knows that it is false, so that what makes it
+                // true is no rise.
+                let was = !text.is_ok_and(|text| !is_true(&text));
                 self.watch(Watcher::Trigger(listener.clone()), reads, was);
             }
             TriggerKind::Time(_) | TriggerKind::TimePattern(_) | TriggerKind::Sun(_) => {
@@ -129,7 +131,12 @@ impl<'s> Work<'s> {
     ) {
         let Some(was) = self.rows.watches.get(watcher).map(|watch| watch.was) else { return };
         let (text, reads) = kind.template.render_tracked(&self.base_context(candidate));
-        let is = text.is_ok_and(|text| is_true(&text));
+        let Ok(text) = text else {
+            // What can not be rendered says nothing: what it said before stays.
+            self.watch(watcher.clone(), reads, was);
+            return;
+        };
+        let is = is_true(&text);
         self.watch(watcher.clone(), reads, is);
         let key = TriggerKey { listener: candidate.listener.clone(), entity_id: None };
         if !is {
