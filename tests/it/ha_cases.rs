@@ -19,26 +19,17 @@ use std::path::{Path, PathBuf};
 
 /// The cases of the repository that may differ, and why.
 const OWN_MAY_DIFFER: &[(&str, &str)] = &[
-    ("automation_services", "awaits services and templates of the home"),
-    ("availability_modes", "awaits services and templates of the home"),
     ("condition_logic", "`enabled:` of a condition takes no template"),
-    ("condition_numeric", "awaits services and templates of the home"),
     (
         "condition_state",
         "a state that names an input_text is compared as text, and an attribute's number with a text as equal",
     ),
-    ("condition_time", "awaits services and templates of the home"),
-    ("continue_on_error", "a template of a call that fails ends the run, a helper out of its range does not"),
-    ("counter_services", "awaits services and templates of the home"),
+    ("continue_on_error", "a number out of a helper's range may be passed over"),
     ("cover_position_tilt", "covers have no tilt"),
     ("discovery_device", "whole devices are not declared by discovery"),
     ("event_system", "the events that Home Assistant fires by itself are not fired"),
     ("fan_speeds", "there are no fans"),
     ("groups", "a group of groups does not follow its groups"),
-    ("homeassistant_services", "awaits services and templates of the home"),
-    ("input_boolean_services", "awaits services and templates of the home"),
-    ("input_number_services", "awaits services and templates of the home"),
-    ("input_select_services", "awaits services and templates of the home"),
     ("input_text_button_datetime", "a text that does not fit ends the run instead of being passed over"),
     (
         "light_default_schema",
@@ -50,18 +41,10 @@ const OWN_MAY_DIFFER: &[(&str, &str)] = &[
     ),
     ("lock_states", "an optimistic lock begins as unknown, not as unlocked"),
     ("mode_parallel_exceeded", "`current` does not count the run that asks"),
-    ("mode_queued_waits", "awaits services and templates of the home"),
-    ("mode_restart_waits", "awaits services and templates of the home"),
     ("mqtt_trigger_forms", "the topic of an mqtt trigger takes no template"),
     ("number_select_button", "there are no numbers, selects, buttons and texts"),
     ("numeric_attribute_template", "an attribute that its topic no longer gives stays"),
-    ("numeric_entity_limits", "awaits services and templates of the home"),
     ("old_spelling", "`data` beside `data_template`, and `hide_entity`, are errors"),
-    ("repeat_while_until", "awaits services and templates of the home"),
-    ("retained_values", "awaits services and templates of the home"),
-    ("scenes", "awaits services and templates of the home"),
-    ("script_calls", "awaits services and templates of the home"),
-    ("script_modes", "awaits services and templates of the home"),
     ("script_response", "a script without an answer gives nothing instead of an empty mapping"),
     (
         "sensor_attributes",
@@ -69,27 +52,16 @@ const OWN_MAY_DIFFER: &[(&str, &str)] = &[
     ),
     ("sequence_and_enabled", "`enabled:` of a trigger or an action takes no template"),
     ("siren_valve_climate", "there are no sirens, valves and climates"),
-    ("state_for_forms", "awaits services and templates of the home"),
     ("state_null_and_attributes", "an attribute that its topic no longer gives stays"),
-    ("state_unavailable_gap", "awaits services and templates of the home"),
     ("stop_nested", "a script that stops with an error ends its caller"),
-    ("switch_payloads", "awaits services and templates of the home"),
-    ("template_trigger_for", "awaits services and templates of the home"),
     (
-        "template_trigger_values",
-        "an error in a template trigger counts as false, so that it fires again afterwards",
+        "templates_rare",
+        "no hashes, versions, deep combine, look-ahead, neighbours in loops; `expand` turns no order",
     ),
-    ("templates_errors", "a template of a call that fails ends the run in spite of continue_on_error"),
-    ("templates_mappings", "awaits services and templates of the home"),
-    ("templates_rare", "no hashes, versions, deep combine, look-ahead, neighbours in loops"),
-    ("templates_states", "awaits services and templates of the home"),
-    ("templates_times", "awaits services and templates of the home"),
     (
         "templates_transcendental",
         "by design: all nodes have to agree on each digit, and computers do not on these",
     ),
-    ("time_at_helper", "awaits services and templates of the home"),
-    ("time_pattern_seconds", "awaits services and templates of the home"),
     ("timer_services", "a timer that is idle says that it was cancelled"),
     (
         "told_when_read",
@@ -101,20 +73,10 @@ const OWN_MAY_DIFFER: &[(&str, &str)] = &[
     ),
     ("variables_types", "a tuple becomes a list"),
     ("wait_for_trigger_forms", "the topic of an mqtt trigger takes no template"),
-    ("wait_nested", "awaits services and templates of the home"),
-    ("wait_template_forms", "awaits services and templates of the home"),
 ];
 
 /// The cases kept elsewhere that may differ, and why.
-const SHARED_MAY_DIFFER: &[(&str, &str)] = &[
-    ("c21_conditions", "awaits services and templates of the home"),
-    ("c27_repeat_until_for_each", "awaits services and templates of the home"),
-    ("c30_wait_template", "awaits services and templates of the home"),
-    ("c36_templates", "awaits services and templates of the home"),
-    ("c42_template_trigger", "awaits services and templates of the home"),
-    ("c48_timer_input_boolean", "awaits services and templates of the home"),
-    ("c53_scene_sequence_misc", "awaits services and templates of the home"),
-];
+const SHARED_MAY_DIFFER: &[(&str, &str)] = &[];
 
 #[test]
 fn automations_do_what_home_assistant_did() {

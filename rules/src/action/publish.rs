@@ -48,16 +48,17 @@ impl PublishAction {
         Some(PublishAction { topic: topic?, payload, qos, retain })
     }
 
-    /// Renders the message of one run.
+    /// Renders the message of one run. A template that fails may be passed over, what it made wrong
+    /// may not: so it is in Home Assistant.
     pub(crate) fn render(&self, context: &Context) -> Result<Publish, Failure> {
         let mistake = |text: &str, what: &str| Failure::mistake(format!("`{text}` is not {what}"));
         let render = |text: &Option<Text>| match text {
             None => Ok(None),
-            Some(text) => text.render(context).map(Some).map_err(Failure::mistake),
+            Some(text) => text.render(context).map(Some).map_err(Failure::refusal),
         };
-        let topic = self.topic.render(context).map_err(Failure::mistake)?;
+        let topic = self.topic.render(context).map_err(Failure::refusal)?;
         topic::check_topic(&topic)
-            .map_err(|why| Failure::refusal(format!("`{topic}` is not a topic: {why}")))?;
+            .map_err(|why| Failure::mistake(format!("`{topic}` is not a topic: {why}")))?;
         let payload = through_python(render(&self.payload)?.unwrap_or_default().trim()).into_bytes();
         let qos = match render(&self.qos)? {
             None => QoS::AtMostOnce,
