@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Encoded {
     /// In the order in which they have to be sent; mostly one.
     pub publishes: Vec<Publish>,
-    /// What of the entity the command sets. A newer command on the same property supersedes it.
+    /// What of the entity the command sets. A newer command on the same property supersedes it; the
+    /// empty one is never superseded, since two presses are not one.
     pub property: &'static str,
     pub expect: Expectation,
     /// What the entity is taken to report at once, for lack of a state topic or because it is

@@ -21,4 +21,6 @@ pub enum Report {
     /// One of the entity's availability topics (`source` counts them from 0) says that the device is
     /// there or away. [`Entity::is_available`](crate::Entity::is_available) weighs them all.
     Available { source: u16, online: bool },
+    /// Something happened (a button was pressed, an event came): its instant is the new state.
+    Happened { attributes: BTreeMap<String, Data> },
 }

@@ -26,6 +26,7 @@ pub use encoded::{EncodeError, Encoded, Expectation};
 pub use entity::{DecodeError, Entities, Entity, Fault, slugify};
 pub use entity_id::{EntityId, EntityIdError};
 pub use event::{Event, Report};
+pub use platform::services_of;
 pub use template::{Context, Group, Reads, Seen, Template, TemplateError, World, is_template};
 pub use time::{Millis, Timestamp};
 pub use value::{Quality, Value};

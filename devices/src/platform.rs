@@ -2,13 +2,23 @@
 //! services; the matches here name every place that a new kind has to touch.
 
 mod binary_sensor;
+mod button;
 mod command;
 mod cover;
+mod event;
+mod fan;
 mod light;
 mod lock;
+mod notify;
+mod number;
+mod property;
+mod scene;
+mod select;
 mod sensor;
+mod services;
 mod source;
 mod switch;
+mod text;
 
 use crate::entity::{Fault, Payload};
 use crate::yaml::Fields;
@@ -16,28 +26,45 @@ use crate::{Data, EncodeError, Encoded, Millis, Report, Value};
 use std::collections::BTreeMap;
 
 pub(crate) use command::Call;
+pub use services::services_of;
 pub(crate) use source::{Source, read_filter, read_template};
 
 /// The kinds, by the name that stands before an entity id's dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Domain {
     BinarySensor,
+    Button,
     Cover,
+    Event,
+    Fan,
     Light,
     Lock,
+    Notify,
+    Number,
+    Scene,
+    Select,
     Sensor,
     Switch,
+    Text,
 }
 
 /// What a declaration says in its kind's own keys.
 #[derive(Clone, Debug)]
 pub(crate) enum Platform {
     BinarySensor(binary_sensor::BinarySensor),
+    Button(button::Button),
     Cover(cover::Cover),
+    Event(event::Event),
+    Fan(Box<fan::Fan>),
     Light(light::Light),
     Lock(lock::Lock),
+    Notify(notify::Notify),
+    Number(number::Number),
+    Scene(scene::Scene),
+    Select(select::Select),
     Sensor(sensor::Sensor),
     Switch(switch::Switch),
+    Text(text::Text),
 }
 
 /// Why an entity listens to a topic. The order is the order of decoding.
@@ -50,6 +77,38 @@ pub(crate) enum Role {
     Position,
     State,
     Brightness,
+    /// The n-th of the properties that have topics of their own.
+    Property(u8),
+}
+
+/// One message in one of an entity's roles.
+struct Heard<'h, 'p> {
+    role: Role,
+    payload: &'h Payload<'p>,
+    /// What the entity last reported, if that still counts.
+    current: Option<&'h Value>,
+}
+
+/// What each kind of entity is asked.
+trait Kind {
+    /// The topic filters it listens to, and why.
+    fn sources(&self) -> Vec<(&str, Role)>;
+
+    /// Adds what a message says to `update`.
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault>;
+
+    /// Encodes one of its domain's services.
+    fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+        Err(call.unknown())
+    }
+
+    /// Adds the attributes that the declaration alone gives.
+    fn add_attributes(&self, _: &mut BTreeMap<String, Data>) {}
+
+    /// How long after `on` it turns `off` by itself.
+    fn off_delay(&self) -> Option<Millis> {
+        None
+    }
 }
 
 /// What one message says about one entity, gathered over its roles.
@@ -65,35 +124,75 @@ pub(crate) struct Update {
 pub(crate) enum Reported {
     State(String),
     Unknown,
+    /// The instant of the message itself.
+    Now,
 }
 
 /// The payload by which a device says that it has no value.
 const PAYLOAD_NONE: &str = "None";
 
+/// Home Assistant keeps no longer states.
+const STATE_MAX: usize = 255;
+
 impl Domain {
-    pub(crate) const ALL: [Domain; 6] =
-        [Domain::BinarySensor, Domain::Cover, Domain::Light, Domain::Lock, Domain::Sensor, Domain::Switch];
+    pub(crate) const ALL: [Domain; 14] = [
+        Domain::BinarySensor,
+        Domain::Button,
+        Domain::Cover,
+        Domain::Event,
+        Domain::Fan,
+        Domain::Light,
+        Domain::Lock,
+        Domain::Notify,
+        Domain::Number,
+        Domain::Scene,
+        Domain::Select,
+        Domain::Sensor,
+        Domain::Switch,
+        Domain::Text,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Domain::BinarySensor => "binary_sensor",
+            Domain::Button => "button",
             Domain::Cover => "cover",
+            Domain::Event => "event",
+            Domain::Fan => "fan",
             Domain::Light => "light",
             Domain::Lock => "lock",
+            Domain::Notify => "notify",
+            Domain::Number => "number",
+            Domain::Scene => "scene",
+            Domain::Select => "select",
             Domain::Sensor => "sensor",
             Domain::Switch => "switch",
+            Domain::Text => "text",
         }
     }
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Domain::BinarySensor => "Binary sensor",
+            Domain::Button => "Button",
             Domain::Cover => "Cover",
+            Domain::Event => "Event",
+            Domain::Fan => "Fan",
             Domain::Light => "Light",
             Domain::Lock => "Lock",
+            Domain::Notify => "Notify",
+            Domain::Number => "Number",
+            Domain::Scene => "Scene",
+            Domain::Select => "Select",
             Domain::Sensor => "Sensor",
             Domain::Switch => "Switch",
+            Domain::Text => "Text",
         }
+    }
+
+    /// The services that every entity of this kind knows; whether it can is its declaration's matter.
+    pub(crate) fn services(self) -> &'static [&'static str] {
+        services::of(self)
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Domain> {
@@ -105,24 +204,63 @@ impl Platform {
     pub(crate) fn read(domain: Domain, fields: &mut Fields<'_>) -> Option<Platform> {
         Some(match domain {
             Domain::BinarySensor => Platform::BinarySensor(binary_sensor::BinarySensor::read(fields)?),
+            Domain::Button => Platform::Button(button::Button::read(fields)?),
             Domain::Cover => Platform::Cover(cover::Cover::read(fields)?),
+            Domain::Event => Platform::Event(event::Event::read(fields)?),
+            Domain::Fan => Platform::Fan(Box::new(fan::Fan::read(fields)?)),
             Domain::Light => Platform::Light(light::Light::read(fields)?),
             Domain::Lock => Platform::Lock(lock::Lock::read(fields)?),
+            Domain::Notify => Platform::Notify(notify::Notify::read(fields)?),
+            Domain::Number => Platform::Number(number::Number::read(fields)?),
+            Domain::Scene => Platform::Scene(scene::Scene::read(fields)?),
+            Domain::Select => Platform::Select(select::Select::read(fields)?),
             Domain::Sensor => Platform::Sensor(sensor::Sensor::read(fields)?),
             Domain::Switch => Platform::Switch(switch::Switch::read(fields)?),
+            Domain::Text => Platform::Text(text::Text::read(fields)?),
         })
+    }
+
+    pub(crate) fn domain(&self) -> Domain {
+        match self {
+            Platform::BinarySensor(_) => Domain::BinarySensor,
+            Platform::Button(_) => Domain::Button,
+            Platform::Cover(_) => Domain::Cover,
+            Platform::Event(_) => Domain::Event,
+            Platform::Fan(_) => Domain::Fan,
+            Platform::Light(_) => Domain::Light,
+            Platform::Lock(_) => Domain::Lock,
+            Platform::Notify(_) => Domain::Notify,
+            Platform::Number(_) => Domain::Number,
+            Platform::Scene(_) => Domain::Scene,
+            Platform::Select(_) => Domain::Select,
+            Platform::Sensor(_) => Domain::Sensor,
+            Platform::Switch(_) => Domain::Switch,
+            Platform::Text(_) => Domain::Text,
+        }
+    }
+
+    fn kind(&self) -> &dyn Kind {
+        match self {
+            Platform::BinarySensor(binary_sensor) => binary_sensor,
+            Platform::Button(button) => button,
+            Platform::Cover(cover) => cover,
+            Platform::Event(event) => event,
+            Platform::Fan(fan) => fan.as_ref(),
+            Platform::Light(light) => light,
+            Platform::Lock(lock) => lock,
+            Platform::Notify(notify) => notify,
+            Platform::Number(number) => number,
+            Platform::Scene(scene) => scene,
+            Platform::Select(select) => select,
+            Platform::Sensor(sensor) => sensor,
+            Platform::Switch(switch) => switch,
+            Platform::Text(text) => text,
+        }
     }
 
     /// The topic filters it listens to, and why.
     pub(crate) fn sources(&self) -> Vec<(&str, Role)> {
-        match self {
-            Platform::BinarySensor(binary_sensor) => binary_sensor.sources(),
-            Platform::Cover(cover) => cover.sources(),
-            Platform::Light(light) => light.sources(),
-            Platform::Lock(lock) => lock.sources(),
-            Platform::Sensor(sensor) => sensor.sources(),
-            Platform::Switch(switch) => switch.sources(),
-        }
+        self.kind().sources()
     }
 
     pub(crate) fn decode(
@@ -132,58 +270,24 @@ impl Platform {
         current: Option<&Value>,
         update: &mut Update,
     ) -> Result<(), Fault> {
-        match self {
-            Platform::BinarySensor(binary_sensor) => binary_sensor.decode(payload, update),
-            Platform::Cover(cover) => cover.decode(role, payload, current, update),
-            Platform::Light(light) => light.decode(role, payload, update),
-            Platform::Lock(lock) => lock.decode(payload, update),
-            Platform::Sensor(sensor) => sensor.decode(payload, update),
-            Platform::Switch(switch) => switch.decode(payload, update),
-        }
+        self.kind().decode(&Heard { role, payload, current }, update)
     }
 
     pub(crate) fn services(&self) -> &'static [&'static str] {
-        match self {
-            Platform::BinarySensor(_) | Platform::Sensor(_) => &[],
-            Platform::Cover(_) => {
-                &["open_cover", "close_cover", "stop_cover", "toggle", "set_cover_position"]
-            }
-            Platform::Light(_) | Platform::Switch(_) => &["turn_on", "turn_off", "toggle"],
-            Platform::Lock(_) => &["lock", "unlock", "open"],
-        }
+        self.domain().services()
     }
 
     /// Encodes one of [`Platform::services`].
     pub(crate) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
-        match self {
-            Platform::BinarySensor(_) | Platform::Sensor(_) => Err(call.unknown()),
-            Platform::Cover(cover) => cover.encode(call),
-            Platform::Light(light) => light.encode(call),
-            Platform::Lock(lock) => lock.encode(call),
-            Platform::Switch(switch) => switch.encode(call),
-        }
+        self.kind().encode(call)
     }
 
     pub(crate) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
-        match self {
-            Platform::BinarySensor(_) => {}
-            Platform::Cover(cover) => cover.add_attributes(attributes),
-            Platform::Light(light) => light.add_attributes(attributes),
-            Platform::Lock(lock) => lock.add_attributes(attributes),
-            Platform::Sensor(sensor) => sensor.add_attributes(attributes),
-            Platform::Switch(switch) => switch.add_attributes(attributes),
-        }
+        self.kind().add_attributes(attributes);
     }
 
     pub(crate) fn off_delay(&self) -> Option<Millis> {
-        match self {
-            Platform::BinarySensor(binary_sensor) => binary_sensor.off_delay(),
-            Platform::Cover(_)
-            | Platform::Light(_)
-            | Platform::Lock(_)
-            | Platform::Sensor(_)
-            | Platform::Switch(_) => None,
-        }
+        self.kind().off_delay()
     }
 }
 
@@ -192,15 +296,19 @@ impl Update {
     pub(crate) fn into_reports(self) -> impl Iterator<Item = Report> {
         let available =
             self.available.into_iter().map(|(source, online)| Report::Available { source, online });
-        let (state, unknown) = match self.state {
-            Some(Reported::State(state)) => (Some(state), None),
-            Some(Reported::Unknown) => (None, Some(Report::Unknown)),
-            None => (None, None),
-        };
         let attributes = self.attributes;
-        let says_something = state.is_some() || !attributes.is_empty();
-        let update = says_something.then_some(Report::Update { state, attributes });
-        available.chain(unknown).chain(update)
+        let first = match &self.state {
+            Some(Reported::Unknown) => Some(Report::Unknown),
+            Some(Reported::State(_) | Reported::Now) | None => None,
+        };
+        let second = match self.state {
+            Some(Reported::State(state)) => Some(Report::Update { state: Some(state), attributes }),
+            Some(Reported::Now) => Some(Report::Happened { attributes }),
+            Some(Reported::Unknown) | None => {
+                (!attributes.is_empty()).then_some(Report::Update { state: None, attributes })
+            }
+        };
+        available.chain(first).chain(second)
     }
 }
 

@@ -23,6 +23,11 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Millis {
         Millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// The instant as Home Assistant writes one into a state: `2024-01-01T12:00:00.123000+00:00`.
+    pub fn to_iso_text(self) -> String {
+        crate::template::iso_text(self)
+    }
 }
 
 impl Millis {

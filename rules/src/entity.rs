@@ -61,7 +61,7 @@ impl EntityState {
     }
 
     /// Takes over what a report says about value and availability; times are the caller's.
-    pub(crate) fn take(&mut self, declared: &Entity, report: Report) {
+    pub(crate) fn take(&mut self, declared: &Entity, report: Report, now: Timestamp) {
         match report {
             Report::Update { state, attributes } => {
                 if let Some(state) = state {
@@ -76,6 +76,11 @@ impl EntityState {
             }
             Report::Available { source, online } => {
                 self.availability.insert(source, online);
+            }
+            Report::Happened { attributes } => {
+                self.value.state = now.to_iso_text();
+                self.is_expired = false;
+                self.value.attributes.extend(attributes);
             }
         }
         self.judge(declared);

@@ -198,6 +198,9 @@ impl Work<'_> {
     }
 
     fn in_flight(&self, entity_id: &EntityId, property: &str) -> Vec<CommandId> {
+        if property.is_empty() {
+            return Vec::new();
+        }
         let mut ids = self.rows.outbox.ids_of(entity_id);
         ids.retain(|id| self.rows.outbox.get(*id).is_some_and(|row| row.property == property));
         ids

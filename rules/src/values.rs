@@ -17,18 +17,20 @@ impl Work<'_> {
         let Some(declared) = self.declared.get(entity_id) else { return };
         let gives_value = match &report {
             Report::Update { state, .. } => state.is_some(),
-            Report::Unknown => true,
+            Report::Unknown | Report::Happened { .. } => true,
             Report::Available { .. } => false,
         };
         let turned_on = matches!(&report, Report::Update { state: Some(state), .. } if state == "on");
-        let is_forced = gives_value && heard_by.is_some() && declared.force_update();
+        // Two things may happen at one instant.
+        let has_happened = matches!(&report, Report::Happened { .. });
+        let is_forced = has_happened || gives_value && heard_by.is_some() && declared.force_update();
         self.update(entity_id, Some(declared), is_forced, |entity, moment| {
             if let Some(node) = heard_by {
                 entity.last_heard = moment.now;
                 entity.heard_index = moment.index;
                 entity.heard_by = Some(node);
             }
-            entity.take(declared, report);
+            entity.take(declared, report, moment.now);
         });
         if gives_value {
             self.set_value_timers(entity_id, declared, turned_on);

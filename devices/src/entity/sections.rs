@@ -6,26 +6,18 @@ use crate::yaml::{Fields, Key, Node, Problem, join};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Entities under the names that Home Assistant has and this project does not decode.
-const OTHER_PLATFORMS: [&str; 23] = [
+const OTHER_PLATFORMS: [&str; 15] = [
     "alarm_control_panel",
-    "button",
     "camera",
     "climate",
     "date",
     "device_automation",
     "device_tracker",
-    "event",
-    "fan",
     "humidifier",
     "image",
     "lawn_mower",
-    "notify",
-    "number",
-    "scene",
-    "select",
     "siren",
     "tag",
-    "text",
     "time",
     "update",
     "vacuum",

@@ -4,7 +4,9 @@
 mod commands;
 mod corpus;
 mod declarations;
+mod fans;
 mod payloads;
+mod settings;
 
 use super::*;
 use crate::{Report, yaml};
@@ -35,12 +37,15 @@ fn show(result: &Result<Event, DecodeError>) -> String {
         Err(error) => return format!("! {error}"),
     };
     let what = match &event.report {
-        Report::Update { state, attributes } => {
-            let attributes = attributes.iter().map(|(name, data)| format!("{name}={}", data.to_json()));
-            state.iter().cloned().chain(attributes).collect::<Vec<_>>().join(" ")
-        }
+        Report::Update { state, attributes } => show_value(state.as_deref(), attributes),
+        Report::Happened { attributes } => show_value(Some("<now>"), attributes),
         Report::Unknown => "unknown".to_owned(),
         Report::Available { source, online } => format!("available[{source}]={online}"),
     };
     format!("{} {what}", event.entity_id)
+}
+
+fn show_value(state: Option<&str>, attributes: &BTreeMap<String, Data>) -> String {
+    let attributes = attributes.iter().map(|(name, data)| format!("{name}={}", data.to_json()));
+    state.map(str::to_owned).into_iter().chain(attributes).collect::<Vec<_>>().join(" ")
 }

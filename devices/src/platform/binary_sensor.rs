@@ -1,8 +1,8 @@
 //! `binary_sensor`: on or off, as a door, a motion or a presence is.
 
-use super::{Role, Source, Update, decode_word};
+use super::{Heard, Kind, Role, Source, Update, decode_word};
 use crate::Millis;
-use crate::entity::{Fault, Payload};
+use crate::entity::Fault;
 use crate::yaml::Fields;
 
 #[derive(Clone, Debug)]
@@ -23,16 +23,18 @@ impl BinarySensor {
         let off_delay = fields.duration("off_delay");
         Some(BinarySensor { state: state?, on, off, off_delay })
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for BinarySensor {
+    fn sources(&self) -> Vec<(&str, Role)> {
         vec![(&self.state.filter, Role::State)]
     }
 
-    pub(super) fn decode(&self, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
-        decode_word(payload, Some(&self.state), [(self.on.as_str(), "on"), (&self.off, "off")], update)
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
+        decode_word(heard.payload, Some(&self.state), [(self.on.as_str(), "on"), (&self.off, "off")], update)
     }
 
-    pub(super) fn off_delay(&self) -> Option<Millis> {
+    fn off_delay(&self) -> Option<Millis> {
         self.off_delay
     }
 }

@@ -45,11 +45,11 @@ impl CommandTopic {
     }
 
     /// The same with further variables for the template.
-    pub(super) fn publish_with<const N: usize>(
+    pub(super) fn publish_with<'v>(
         &self,
         call: &Call<'_>,
         value: Data,
-        variables: [(&str, Data); N],
+        variables: impl IntoIterator<Item = (&'v str, Data)>,
     ) -> Result<Publish, EncodeError> {
         let payload = match &self.template {
             None => match value {
@@ -118,6 +118,58 @@ impl Call<'_> {
         Ok(number)
     }
 
+    /// A number that has to be there, within bounds.
+    pub(super) fn require_number(&self, key: &str, least: f64, most: f64) -> Result<f64, EncodeError> {
+        self.number_between(key, least, most)?.ok_or_else(|| self.data_error(key, "is missing"))
+    }
+
+    /// A text of the call's data; numbers and the like count as what they are written as.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, EncodeError> {
+        match self.data.get(key) {
+            None | Some(Data::Null) => Ok(None),
+            Some(Data::Text(text)) => Ok(Some(text.clone())),
+            Some(Data::List(_) | Data::Map(_)) => Err(self.data_error(key, "is not a text")),
+            Some(other @ (Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_))) => {
+                Ok(Some(other.to_json().to_string().trim_matches('"').to_owned()))
+            }
+        }
+    }
+
+    /// A text that has to be there.
+    pub(super) fn require_text(&self, key: &str) -> Result<String, EncodeError> {
+        self.text(key)?.ok_or_else(|| self.data_error(key, "is missing"))
+    }
+
+    /// A text that has to be one of `options`.
+    pub(super) fn require_option(&self, key: &str, options: &[String]) -> Result<String, EncodeError> {
+        let text = self.require_text(key)?;
+        if options.contains(&text) {
+            return Ok(text);
+        }
+        let hint = did_you_mean(&text, options.iter().map(String::as_str));
+        let hint = hint.map(|hint| format!(" (did you mean `{hint}`?)")).unwrap_or_default();
+        Err(self.data_error(key, &format!("`{text}` is not one of {}{hint}", options.join(", "))))
+    }
+
+    /// A boolean of the call's data, also one in a text (a rendered template).
+    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, EncodeError> {
+        let text = match self.data.get(key) {
+            Some(Data::Bool(bool)) => return Ok(Some(*bool)),
+            _ => self.text(key)?.map(|text| text.trim().to_ascii_lowercase()),
+        };
+        match text.as_deref() {
+            None => Ok(None),
+            Some("true" | "on" | "yes" | "enable" | "1") => Ok(Some(true)),
+            Some("false" | "off" | "no" | "disable" | "0") => Ok(Some(false)),
+            Some(_) => Err(self.data_error(key, "is not a boolean")),
+        }
+    }
+
+    /// What the entity last reported as one of its attributes.
+    pub(super) fn attribute(&self, name: &str) -> Option<&Data> {
+        self.current.and_then(|current| current.attributes.get(name)).filter(|data| **data != Data::Null)
+    }
+
     /// Refuses data that the service does not know.
     pub(super) fn check_data(&self, known: &[&str]) -> Result<(), EncodeError> {
         match self.data.keys().find(|key| !known.contains(&key.as_str())) {
@@ -154,6 +206,13 @@ impl Call<'_> {
     }
 }
 
+/// A command that leaves no state behind by which a second one could be told from none. What was
+/// done counts by its instant if `stamps`.
+pub(super) fn pulse(publish: Publish, stamps: bool) -> Encoded {
+    let assume = stamps.then(|| Report::Happened { attributes: BTreeMap::new() });
+    Encoded { publishes: vec![publish], property: "", expect: Expectation::None, assume, repeatable: false }
+}
+
 /// How an entity's state follows its commands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Feedback {
@@ -177,5 +236,48 @@ impl Feedback {
         let update = Report::Update { state: Some(state.to_owned()), attributes: BTreeMap::new() };
         let assume = self.is_optimistic.then_some(update);
         Encoded { publishes, property: "state", expect, assume, repeatable: true }
+    }
+    /// A command that makes a number the state. A device may say 21 as `21.0`, which is the same.
+    pub(super) fn to_number(self, publishes: Vec<Publish>, number: &Data) -> Encoded {
+        let text = number.to_json().to_string();
+        let mut encoded = self.to_state(publishes, &text, &[]);
+        if let (Expectation::State(states), Data::Int(whole)) = (&mut encoded.expect, number) {
+            states.push(format!("{whole}.0"));
+        }
+        encoded
+    }
+
+    /// A command that sets an attribute and leaves the state alone.
+    pub(super) fn to_attribute(
+        self,
+        publishes: Vec<Publish>,
+        name: &'static str,
+        value: Data,
+        tolerance: u32,
+    ) -> Encoded {
+        let attributes = BTreeMap::from([(name.to_owned(), value.clone())]);
+        let assume = self.is_optimistic.then_some(Report::Update { state: None, attributes });
+        let expect = match self.is_heard {
+            true => Expectation::Attribute { name: name.to_owned(), value, tolerance, states: Vec::new() },
+            false => Expectation::None,
+        };
+        Encoded { publishes, property: name, expect, assume, repeatable: true }
+    }
+}
+
+/// Makes an attribute part of what confirms a command and of what is assumed.
+pub(super) fn expect_attribute(
+    encoded: &mut Encoded,
+    name: &str,
+    value: Data,
+    tolerance: u32,
+    is_heard: bool,
+) {
+    if let (true, Expectation::State(states)) = (is_heard, &encoded.expect) {
+        let (name, value, states) = (name.to_owned(), value.clone(), states.clone());
+        encoded.expect = Expectation::Attribute { name, value, tolerance, states };
+    }
+    if let Some(Report::Update { attributes, .. }) = &mut encoded.assume {
+        attributes.insert(name.to_owned(), value);
     }
 }

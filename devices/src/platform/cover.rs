@@ -1,9 +1,9 @@
 //! `cover`: a door, a blind, a garage; it opens, closes, stops, and may know its position.
 
 use super::command::{Call, CommandTopic, Feedback};
-use super::{PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, decode_word};
+use super::{Heard, Kind, PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, decode_word};
 use crate::entity::{Fault, Payload};
-use crate::yaml::{Fields, Kind};
+use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded, Expectation, Report, Value};
 use std::collections::BTreeMap;
 
@@ -88,32 +88,52 @@ impl Cover {
             feedback,
         })
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for Cover {
+    fn sources(&self) -> Vec<(&str, Role)> {
         let state = self.state.iter().map(|state| (state.filter.as_str(), Role::State));
         let position = self.position.iter().map(|position| (position.filter.as_str(), Role::Position));
         state.chain(position).collect()
     }
 
-    pub(super) fn decode(
-        &self,
-        role: Role,
-        payload: &Payload<'_>,
-        current: Option<&Value>,
-        update: &mut Update,
-    ) -> Result<(), Fault> {
-        if role == Role::Position {
-            return self.decode_position(payload, update);
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
+        if heard.role == Role::Position {
+            return self.decode_position(heard.payload, update);
         }
         let words = self.words.iter().map(|(word, state)| (word.as_str(), *state));
-        decode_word(payload, self.state.as_ref(), words, update)?;
+        decode_word(heard.payload, self.state.as_ref(), words, update)?;
         if update.state == Some(Reported::State(STOPPED.to_owned())) {
-            let state = self.rest_state(current, update);
+            let state = self.rest_state(heard.current, update);
             update.state = Some(Reported::State(state.to_owned()));
         }
         Ok(())
     }
 
+    fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+        if call.service == "set_cover_position" {
+            return self.encode_position(call);
+        }
+        call.check_data(&[])?;
+        match call.service {
+            "open_cover" => self.encode_open(call),
+            "close_cover" => self.encode_close(call),
+            "stop_cover" => self.encode_stop(call),
+            // A moving cover stops if it can; a closed one opens; all else closes.
+            _ if call.is_now(&["opening", "closing"]) && self.payload_stop.is_some() => {
+                self.encode_stop(call)
+            }
+            _ if call.is_now(&["closed", "closing"]) => self.encode_open(call),
+            _ => self.encode_close(call),
+        }
+    }
+
+    fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+        add_assumed(self.feedback.is_optimistic, attributes);
+    }
+}
+
+impl Cover {
     /// What `stopped` means: closed at the closed position, or where it was closing; else open.
     fn rest_state(&self, current: Option<&Value>, update: &Update) -> &'static str {
         let is_closed = if self.position.is_some() {
@@ -142,24 +162,6 @@ impl Cover {
             update.state = Some(Reported::State(state.to_owned()));
         }
         Ok(())
-    }
-
-    pub(super) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
-        if call.service == "set_cover_position" {
-            return self.encode_position(call);
-        }
-        call.check_data(&[])?;
-        match call.service {
-            "open_cover" => self.encode_open(call),
-            "close_cover" => self.encode_close(call),
-            "stop_cover" => self.encode_stop(call),
-            // A moving cover stops if it can; a closed one opens; all else closes.
-            _ if call.is_now(&["opening", "closing"]) && self.payload_stop.is_some() => {
-                self.encode_stop(call)
-            }
-            _ if call.is_now(&["closed", "closing"]) => self.encode_open(call),
-            _ => self.encode_close(call),
-        }
     }
 
     fn encode_open(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
@@ -232,17 +234,13 @@ impl Cover {
         }
         encoded
     }
-
-    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
-        add_assumed(self.feedback.is_optimistic, attributes);
-    }
 }
 
 /// A payload of its own, the default where nothing is said, none where `null` is said.
 fn read_payload(fields: &mut Fields<'_>, key: &'static str, default: &str) -> Option<String> {
     match fields.get_or_null(key) {
         None => Some(default.to_owned()),
-        Some(node) if node.kind == Kind::Null && node.tag.is_none() => None,
+        Some(node) if node.is_null() => None,
         Some(_) => fields.text(key),
     }
 }

@@ -3,11 +3,11 @@
 mod json;
 mod topics;
 
-use super::command::Call;
-use super::{Role, Update};
-use crate::entity::{Fault, Payload};
+use super::command::{Call, expect_attribute};
+use super::{Heard, Kind, Role, Update};
+use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded, Expectation, Report};
+use crate::{Data, EncodeError, Encoded};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -80,22 +80,24 @@ impl Light {
             }
         }
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for Light {
+    fn sources(&self) -> Vec<(&str, Role)> {
         match self {
             Light::Topics(light) => light.sources(),
             Light::Json(light) => light.sources(),
         }
     }
 
-    pub(super) fn decode(&self, role: Role, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
         match self {
-            Light::Topics(light) => light.decode(role, payload, update),
-            Light::Json(light) => light.decode(payload, update),
+            Light::Topics(light) => light.decode(heard.role, heard.payload, update),
+            Light::Json(light) => light.decode(heard.payload, update),
         }
     }
 
-    pub(super) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+    fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
         let wish = Wish::read(call)?;
         let is_on = match call.service {
             "turn_on" => true,
@@ -112,7 +114,7 @@ impl Light {
         }
     }
 
-    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+    fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
         let (modes, feedback) = match self {
             Light::Topics(light) => (light.color_modes(), light.feedback()),
             Light::Json(light) => (light.color_modes(), light.feedback()),
@@ -187,15 +189,5 @@ fn read_scale(fields: &mut Fields<'_>) -> f64 {
 /// Makes the brightness part of what confirms `encoded` and of what is assumed.
 fn expect_brightness(encoded: &mut Encoded, brightness: f64, is_heard: bool) {
     let value = Data::Int(brightness as i64);
-    if let (true, Expectation::State(states)) = (is_heard, &encoded.expect) {
-        encoded.expect = Expectation::Attribute {
-            name: "brightness".to_owned(),
-            value: value.clone(),
-            tolerance: BRIGHTNESS_TOLERANCE,
-            states: states.clone(),
-        };
-    }
-    if let Some(Report::Update { attributes, .. }) = &mut encoded.assume {
-        attributes.insert("brightness".to_owned(), value);
-    }
+    expect_attribute(encoded, "brightness", value, BRIGHTNESS_TOLERANCE, is_heard);
 }

@@ -1,8 +1,8 @@
 //! `lock`: a door lock, which may also have a latch to open.
 
 use super::command::{Call, CommandTopic, Feedback};
-use super::{Reported, Role, Source, Update, add_assumed, decode_word};
-use crate::entity::{Fault, Payload};
+use super::{Heard, Kind, Reported, Role, Source, Update, add_assumed, decode_word};
+use crate::entity::Fault;
 use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded, Expectation};
 use std::collections::BTreeMap;
@@ -55,23 +55,25 @@ impl Lock {
             feedback,
         })
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for Lock {
+    fn sources(&self) -> Vec<(&str, Role)> {
         self.state.iter().map(|state| (state.filter.as_str(), Role::State)).collect()
     }
 
-    pub(super) fn decode(&self, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
         const RESET: &str = "";
         let words = self.words.iter().map(|(word, state)| (word.as_str(), *state));
         let words = words.chain([(self.payload_reset.as_str(), RESET)]);
-        decode_word(payload, self.state.as_ref(), words, update)?;
+        decode_word(heard.payload, self.state.as_ref(), words, update)?;
         if update.state == Some(Reported::State(RESET.to_owned())) {
             update.state = Some(Reported::Unknown);
         }
         Ok(())
     }
 
-    pub(super) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+    fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
         call.check_data(&["code"])?;
         let code = call.data.get("code").cloned().unwrap_or_default();
         let publish = |payload: &str| {
@@ -97,7 +99,7 @@ impl Lock {
         }
     }
 
-    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+    fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
         add_assumed(self.feedback.is_optimistic, attributes);
     }
 }

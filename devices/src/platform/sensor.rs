@@ -1,8 +1,8 @@
 //! `sensor`: a number with a unit, or a text.
 
-use super::{PAYLOAD_NONE, Reported, Role, Source, Update, shorten};
+use super::{Heard, Kind, PAYLOAD_NONE, Reported, Role, STATE_MAX, Source, Update, shorten};
 use crate::Data;
-use crate::entity::{Fault, Payload};
+use crate::entity::Fault;
 use crate::yaml::Fields;
 use std::collections::BTreeMap;
 
@@ -19,9 +19,6 @@ pub(crate) struct Sensor {
 
 /// Device classes whose states are not numbers.
 const TEXT_CLASSES: [&str; 3] = ["date", "enum", "timestamp"];
-
-/// Home Assistant keeps no longer states.
-const STATE_MAX: usize = 255;
 
 impl Sensor {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Sensor> {
@@ -46,13 +43,15 @@ impl Sensor {
         let is_numeric = !is_text_class && (measures || attributes.contains_key("unit_of_measurement"));
         Some(Sensor { state: state?, is_numeric, options, attributes })
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for Sensor {
+    fn sources(&self) -> Vec<(&str, Role)> {
         vec![(&self.state.filter, Role::State)]
     }
 
-    pub(super) fn decode(&self, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
-        let Some(found) = payload.render(self.state.template.as_ref())? else { return Ok(()) };
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
+        let Some(found) = heard.payload.render(self.state.template.as_ref())? else { return Ok(()) };
         if self.is_numeric && found == PAYLOAD_NONE {
             update.state = Some(Reported::Unknown);
             return Ok(());
@@ -70,7 +69,7 @@ impl Sensor {
         Ok(())
     }
 
-    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+    fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
         attributes.extend(self.attributes.clone());
     }
 }

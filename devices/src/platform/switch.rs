@@ -1,8 +1,8 @@
 //! `switch`: an outlet, a relay.
 
 use super::command::{Call, CommandTopic, Feedback};
-use super::{Role, Source, Update, add_assumed, decode_word};
-use crate::entity::{Fault, Payload};
+use super::{Heard, Kind, Role, Source, Update, add_assumed, decode_word};
+use crate::entity::Fault;
 use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded};
 use std::collections::BTreeMap;
@@ -30,17 +30,19 @@ impl Switch {
         let feedback = Feedback::read(fields, state.is_some());
         Some(Switch { command: command?, state, payload_on, payload_off, state_on, state_off, feedback })
     }
+}
 
-    pub(super) fn sources(&self) -> Vec<(&str, Role)> {
+impl Kind for Switch {
+    fn sources(&self) -> Vec<(&str, Role)> {
         self.state.iter().map(|state| (state.filter.as_str(), Role::State)).collect()
     }
 
-    pub(super) fn decode(&self, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
+    fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
         let words = [(self.state_on.as_str(), "on"), (&self.state_off, "off")];
-        decode_word(payload, self.state.as_ref(), words, update)
+        decode_word(heard.payload, self.state.as_ref(), words, update)
     }
 
-    pub(super) fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
+    fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
         call.check_data(&[])?;
         let is_on = match call.service {
             "turn_on" => true,
@@ -52,7 +54,7 @@ impl Switch {
         Ok(self.feedback.to_state(vec![publish], state, &[]))
     }
 
-    pub(super) fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
+    fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
         add_assumed(self.feedback.is_optimistic, attributes);
     }
 }

@@ -43,6 +43,7 @@ impl Bench {
                     }
                     Report::Unknown => "unknown".to_owned(),
                     Report::Available { online, .. } => format!("available={online}"),
+                    Report::Happened { .. } => "happened".to_owned(),
                 };
                 self.heard.push(format!("{}ms {entity_id} {what}", self.now.0 - 1000));
             }

@@ -5,16 +5,16 @@ use crate::{Expectation, Publish, QoS};
 
 /// Encodes `service {data}` and compares: the publishes, then what is expected or assumed.
 #[track_caller]
-fn check(section: &str, current: &str, call: &str, expected: &str) {
+pub(super) fn check(section: &str, current: &str, call: &str, expected: &str) {
     let (service, data) = call.split_once(' ').unwrap_or((call, "{}"));
     let Data::Map(data) = Data::from(serde_json::from_str::<serde_json::Value>(data).unwrap()) else {
         panic!()
     };
     let mut words = current.split(' ').filter(|word| !word.is_empty());
     let value = words.next().map(|state| {
-        let attributes = words
-            .filter_map(|word| word.split_once('='))
-            .map(|(name, number)| (name.to_owned(), Data::Int(number.parse().unwrap())));
+        let attributes = words.filter_map(|word| word.split_once('=')).map(|(name, json)| {
+            (name.to_owned(), serde_json::from_str::<serde_json::Value>(json).unwrap().into())
+        });
         Value { state: state.to_owned(), attributes: attributes.collect() }
     });
     let entities = entities(section);

@@ -4,12 +4,12 @@ use super::*;
 
 /// Decodes `topic payload` and compares the events, one a line.
 #[track_caller]
-fn check(section: &str, message: &str, expected: &str) {
+pub(super) fn check(section: &str, message: &str, expected: &str) {
     check_after(section, None, message, expected);
 }
 
 #[track_caller]
-fn check_after(section: &str, current: Option<&Value>, message: &str, expected: &str) {
+pub(super) fn check_after(section: &str, current: Option<&Value>, message: &str, expected: &str) {
     let (topic, payload) = message.split_once(' ').unwrap_or((message, ""));
     let results = entities(section).decode(topic, payload.as_bytes(), |_| current);
     let shown: Vec<String> = results.iter().map(show).collect();

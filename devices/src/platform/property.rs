@@ -1,0 +1,122 @@
+//! A property of an entity that has topics of its own: a fan's oscillation, a thermostat's preset.
+
+use super::command::{Call, CommandTopic, Feedback, expect_attribute};
+use super::{Heard, PAYLOAD_NONE, Role, Source, Update, shorten};
+use crate::entity::Fault;
+use crate::yaml::Fields;
+use crate::{Data, EncodeError, Encoded, Publish};
+
+/// The keys that declare a property, and the attribute that shows it.
+pub(super) struct Keys {
+    pub(super) attribute: &'static str,
+    pub(super) state_topic: &'static str,
+    pub(super) state_template: &'static str,
+    pub(super) command_topic: &'static str,
+    pub(super) command_template: &'static str,
+}
+
+/// Where a property is heard and told.
+#[derive(Clone, Debug)]
+pub(super) struct Property {
+    pub(super) attribute: &'static str,
+    command_key: &'static str,
+    pub(super) source: Option<Source>,
+    pub(super) command: Option<CommandTopic>,
+    feedback: Feedback,
+}
+
+impl Property {
+    pub(super) fn read(fields: &mut Fields<'_>, keys: &Keys) -> Property {
+        let source = Source::read(fields, keys.state_topic, Some(keys.state_template));
+        let command = CommandTopic::read(fields, keys.command_topic, keys.command_template);
+        let feedback = Feedback::read(fields, source.is_some());
+        Property { attribute: keys.attribute, command_key: keys.command_topic, source, command, feedback }
+    }
+
+    /// Whether it can be told.
+    pub(super) fn is_told(&self) -> bool {
+        self.command.is_some()
+    }
+
+    /// Where it is heard, as the `n`-th of the entity's properties.
+    pub(super) fn source(&self, n: u8) -> Option<(&str, Role)> {
+        self.source.as_ref().map(|source| (source.filter.as_str(), Role::Property(n)))
+    }
+
+    /// What a message gives for it; none if it says nothing here.
+    pub(super) fn render(&self, heard: &Heard<'_, '_>) -> Result<Option<String>, Fault> {
+        heard.payload.render(self.source.as_ref().and_then(|source| source.template.as_ref()))
+    }
+
+    /// Takes a text over, or null for `reset`. `options` are all there may be; empty, if any.
+    pub(super) fn decode_text(
+        &self,
+        heard: &Heard<'_, '_>,
+        reset: &str,
+        options: &[String],
+        update: &mut Update,
+    ) -> Result<(), Fault> {
+        let Some(found) = self.render(heard)? else { return Ok(()) };
+        if found == reset || found == PAYLOAD_NONE {
+            self.set(update, Data::Null);
+            return Ok(());
+        }
+        if !options.is_empty() && !options.contains(&found) {
+            return Err(Fault::Unexpected { found: shorten(&found), expected: options.join(" or ") });
+        }
+        self.set(update, Data::Text(found));
+        Ok(())
+    }
+
+    pub(super) fn set(&self, update: &mut Update, data: Data) {
+        update.attributes.insert(self.attribute.to_owned(), data);
+    }
+
+    /// The message that tells it.
+    pub(super) fn publish(&self, call: &Call<'_>, payload: Data) -> Result<Publish, EncodeError> {
+        let command = self.command.as_ref().ok_or_else(|| call.unsupported(self.command_key))?;
+        command.publish(call, payload)
+    }
+
+    /// A command that sets it to `value`, said as `payload`.
+    pub(super) fn encode(
+        &self,
+        call: &Call<'_>,
+        payload: Data,
+        value: Data,
+        tolerance: u32,
+    ) -> Result<Encoded, EncodeError> {
+        let publish = self.publish(call, payload)?;
+        Ok(self.feedback.to_attribute(vec![publish], self.attribute, value, tolerance))
+    }
+
+    /// Adds its message to a command of which it is a part. The last part confirms.
+    pub(super) fn append(
+        &self,
+        call: &Call<'_>,
+        encoded: &mut Encoded,
+        payload: Data,
+        value: Data,
+        tolerance: u32,
+    ) -> Result<(), EncodeError> {
+        encoded.publishes.push(self.publish(call, payload)?);
+        expect_attribute(encoded, self.attribute, value, tolerance, self.source.is_some());
+        Ok(())
+    }
+}
+
+/// Reads a finite number.
+pub(super) fn read_number(text: &str) -> Result<f64, Fault> {
+    let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| Fault::NotNumber(shorten(text)))
+}
+
+/// A number, whole where it is.
+pub(super) fn number(number: f64) -> Data {
+    if number.fract() == 0.0 && number.abs() < 1e15 { Data::Int(number as i64) } else { Data::Float(number) }
+}
+
+/// Texts as an attribute.
+pub(super) fn text_list(texts: &[String]) -> Data {
+    Data::List(texts.iter().map(|text| text.as_str().into()).collect())
+}
