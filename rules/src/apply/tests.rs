@@ -73,6 +73,23 @@ fn one_input_leads_to_a_bounded_number_of_actions() {
 }
 
 #[test]
+fn branches_count_among_the_runs_that_may_stand_still() {
+    let branch = "      - delay: 60\n";
+    let text = format!(
+        "- alias: many\n  mode: parallel\n  max: 1000\n  triggers: {{trigger: mqtt, topic: go}}\n  actions:\n    - parallel:\n{}",
+        branch.repeat(500)
+    );
+    let mut home = Home::new(&text);
+    let mut failed = 0;
+    for _ in 0..25 {
+        let is_failed = |effect: &Effect| matches!(effect, Effect::RunEnded { ended: Ended::Failed(_), .. });
+        failed += count(&home.hear("go", ""), is_failed);
+        assert!(home.state.runs().count() <= crate::RUNS_MAX);
+    }
+    assert_eq!(failed, 6, "19 runs with 500 branches each fit");
+}
+
+#[test]
 fn one_run_does_a_bounded_number_of_actions() {
     let half = publishes(ACTIONS_PER_RUN_MAX / 2);
     let text = format!(

@@ -329,7 +329,7 @@ impl<'s> Work<'s> {
             ActionKind::Stop(stop) => stop.perform(context, &mut run.response)?,
             ActionKind::Variables(variables) => variables.add_to(context).map(|()| Step::Next)?,
             ActionKind::Repeat(repeat) => self.first_pass(context, repeat, run)?,
-            ActionKind::Parallel(branches) => self.branch_off(branches, run, context),
+            ActionKind::Parallel(branches) => self.branch_off(branches, run, context)?,
             ActionKind::WaitTemplate(wait) => self.wait_for_template(wait, run, context)?,
             ActionKind::WaitForTrigger(wait) => self.wait_for_trigger(wait, run, context)?,
         }))

@@ -1,7 +1,7 @@
 //! Runs that wait for other runs: the branches of `parallel:`, and scripts that were called.
 
-use super::{Run, Wait};
-use crate::action::{Sequence, Step};
+use super::{RUNS_MAX, Run, Wait};
+use crate::action::{Failure, Sequence, Step};
 use crate::script::SCRIPT_PREFIX;
 use crate::work::Work;
 use crate::{Ended, RunId};
@@ -10,7 +10,16 @@ use gable_devices::Context;
 impl Work<'_> {
     /// Lets each branch of a `parallel:` begin as a run of its own, with its own copy of the
     /// variables, as Home Assistant does.
-    pub(super) fn branch_off(&mut self, branches: &[Sequence], run: &Run, context: &Context) -> Step {
+    pub(super) fn branch_off(
+        &mut self,
+        branches: &[Sequence],
+        run: &Run,
+        context: &Context,
+    ) -> Result<Step, Failure> {
+        // The run itself is no row while it moves.
+        if self.rows.runs.len() + branches.len() >= RUNS_MAX {
+            return Err(Failure::mistake(format!("the home has {RUNS_MAX} runs already")));
+        }
         for branch in (0..).take(branches.len()) {
             let branch = Run {
                 run_id: RunId(self.rows.mint()),
@@ -25,7 +34,7 @@ impl Work<'_> {
             self.ready.push_back(branch.run_id);
             self.rows.runs.insert(branch);
         }
-        if branches.is_empty() { Step::Next } else { Step::Wait(Wait::Children) }
+        Ok(if branches.is_empty() { Step::Next } else { Step::Wait(Wait::Children) })
     }
 
     /// A run has ended for which another one waits, if one does.
