@@ -45,7 +45,7 @@ fn check_length(text: &str) -> Result<(), &'static str> {
 }
 
 /// Whether every topic that `narrow` matches is matched by `wide` as well.
-fn covers(wide: &str, narrow: &str) -> bool {
+pub fn covers(wide: &str, narrow: &str) -> bool {
     if wide.starts_with(['+', '#']) && narrow.starts_with('$') {
         return false;
     }

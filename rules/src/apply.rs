@@ -2,6 +2,7 @@
 
 use crate::home::Home;
 use crate::nodes::Node;
+use crate::order::Heard;
 use crate::seen::Taken;
 use crate::state::filters_of;
 use crate::trigger::node::NodeEvent;
@@ -38,6 +39,7 @@ impl State {
         let mut work =
             Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
         work.effects = farewell;
+        work.set_heard(Heard::of(input));
         let node = input.origin.node;
         if taken == Taken::FirstOfBoot {
             work.on_boot(node);

@@ -8,7 +8,7 @@ use crate::trigger::template::TemplateTrigger;
 use crate::trigger::{Change, Trigger, TriggerKind};
 use crate::watch::{Watch, Watcher};
 use crate::work::Work;
-use gable_devices::{Context, Data, Reads, Timestamp};
+use gable_devices::{Context, Data, EntityId, Millis, Reads, Timestamp};
 
 /// Templates that ask for the time are rendered again at each full minute.
 const MINUTE_MS: i64 = 60_000;
@@ -46,6 +46,11 @@ impl<'s> Work<'s> {
             | TriggerKind::Event(_)
             | TriggerKind::HomeAssistant(_)
             | TriggerKind::Node(_) => {}
+            TriggerKind::Sequence(kind) => {
+                for step in &kind.steps {
+                    self.attach(&Listener::of_step(listener, step.trigger.place), &step.trigger, context);
+                }
+            }
         }
     }
 
@@ -57,9 +62,13 @@ impl<'s> Work<'s> {
         for entity_id in trigger.entity_ids() {
             let key = TriggerKey { listener: listener.clone(), entity_id: Some(entity_id.clone()) };
             self.rows.armed.remove(&key);
+            self.cancel_slot(&Slot::ForGap(key.clone()));
             self.cancel_slot(&Slot::Trigger(key));
         }
         self.unschedule(listener, trigger);
+        if let TriggerKind::Sequence(kind) = &trigger.kind {
+            self.detach_sequence(listener, kind);
+        }
         if let TriggerKind::Template(_) = trigger.kind {
             self.rows.watches.remove(&Watcher::Trigger(listener.clone()));
             self.cancel_slot(&Slot::Trigger(TriggerKey { listener: listener.clone(), entity_id: None }));
@@ -82,7 +91,7 @@ impl<'s> Work<'s> {
         for watcher in &watchers {
             self.render_again(watcher, None);
         }
-        if !self.rows.watches.of_time().is_empty() {
+        if !self.rows.watches.of_time().is_empty() && self.rows.timers.in_slot(&Slot::Minute).is_none() {
             let next = self.rows.now.0.div_euclid(MINUTE_MS).saturating_add(1).saturating_mul(MINUTE_MS);
             self.set_timer(Timestamp(next), Purpose::Minute);
         }
@@ -91,7 +100,23 @@ impl<'s> Work<'s> {
     /// Renders the templates again that a change may concern.
     pub(crate) fn render_watched(&mut self, change: &Change) {
         for watcher in self.rows.watches.of_entity(&change.entity_id) {
-            self.render_again(&watcher, Some(change));
+            if self.window_of(&watcher) == self.look.window {
+                self.render_again(&watcher, Some(change));
+            }
+        }
+    }
+
+    /// The windows in which watched templates have to see a change.
+    pub(crate) fn watched_windows(&self, entity_id: &EntityId) -> impl Iterator<Item = Millis> {
+        let watchers = self.rows.watches.of_entity(entity_id);
+        watchers.into_iter().filter_map(|watcher| self.window_of(&watcher))
+    }
+
+    /// A run that waits for a template asks how the home is, not what happened first.
+    fn window_of(&self, watcher: &Watcher) -> Option<Millis> {
+        match watcher {
+            Watcher::Trigger(listener) => self.candidate(listener)?.window(),
+            Watcher::Wait(_) => None,
         }
     }
 

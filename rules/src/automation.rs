@@ -4,12 +4,14 @@ use crate::action::Sequence;
 use crate::action::variables::Variables;
 use crate::condition::Condition;
 use crate::guard::StormLimit;
+use crate::order::WINDOW_MAX;
 use crate::reader::Reader;
 use crate::schedule::missed::OnMissed;
+use crate::span::Span;
 use crate::trace::{STORED, STORED_MAX};
 use crate::trigger::Trigger;
 use gable_devices::yaml::{Fields, Kind, Node};
-use gable_devices::{Data, EntityId, slugify};
+use gable_devices::{Data, EntityId, Millis, slugify};
 
 /// How many runs an automation may have at once where it does not say (Home Assistant's number).
 const MAX: usize = 10;
@@ -41,6 +43,8 @@ pub(crate) struct Automation {
     pub(crate) storm_limit: Option<StormLimit>,
     /// How many of its runs leave a trace.
     pub(crate) stored_traces: u32,
+    /// The window in which what happens is put in order for it (`ordered:`).
+    pub(crate) ordered: Option<Millis>,
     /// What triggers may use, and runs.
     pub(crate) trigger_variables: Variables,
     pub(crate) triggers: Vec<Trigger>,
@@ -139,6 +143,7 @@ impl Automation {
         let options = Options::read(&mut fields);
         let initial_state = fields.boolean("initial_state");
         let on_missed = OnMissed::read(reader, &mut fields);
+        let ordered = Span::read_window(reader, &mut fields, "ordered", WINDOW_MAX);
         let stored_traces = read_trace(reader, &mut fields);
         let storm_limit = crate::guard::read(reader, &mut fields);
         fields.accept(&["id", "description"]);
@@ -171,6 +176,7 @@ impl Automation {
             on_missed,
             storm_limit,
             stored_traces,
+            ordered,
             trigger_variables,
             triggers,
             variables,

@@ -1,7 +1,7 @@
 //! What follows from an input. Effects tell; the rows in the state promise.
 
 use crate::{CommandId, NodeId, Origin, Purpose, RunId, TimerId};
-use gable_devices::{EntityId, Publish, Timestamp};
+use gable_devices::{EntityId, Millis, Publish, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One consequence of an input, the same on every node.
@@ -152,6 +152,18 @@ pub enum TimerReason {
     Helper {
         entity_id: EntityId,
     },
+    /// What is held back to be put in order (`ordered:`).
+    Window {
+        window: Millis,
+    },
+    /// An attempt of a `trigger: sequence`.
+    Sequence {
+        automation: String,
+    },
+    /// An entity is away, and a trigger's `for:` may yet go on (`for_gap:`).
+    ForGap {
+        automation: String,
+    },
 }
 
 impl From<&Purpose> for TimerReason {
@@ -169,6 +181,9 @@ impl From<&Purpose> for TimerReason {
             Purpose::Schedule(key) => TimerReason::Schedule { automation: key.listener.to_string() },
             Purpose::Sun => TimerReason::Sun,
             Purpose::Helper(entity_id) => TimerReason::Helper { entity_id: entity_id.clone() },
+            Purpose::Window(window) => TimerReason::Window { window: *window },
+            Purpose::Sequence(listener) => TimerReason::Sequence { automation: listener.to_string() },
+            Purpose::ForGap(gap) => TimerReason::ForGap { automation: gap.key.listener.to_string() },
         }
     }
 }

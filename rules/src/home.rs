@@ -15,6 +15,7 @@ mod routes;
 mod secrets;
 mod sections;
 mod sources;
+mod windows;
 
 use crate::automation::{Automation, Name};
 use crate::helper::Helper;
@@ -162,7 +163,7 @@ impl Home {
         home.routes = Routes::new(&home.automations);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
         home.topic_filters =
-            triggers.filter_map(|trigger| trigger.topic_filter().map(str::to_owned)).collect();
+            triggers.flat_map(|trigger| trigger.topic_filters()).map(str::to_owned).collect();
         home.finish_problems(sources, &tags);
         (home, entities)
     }

@@ -23,15 +23,26 @@ pub struct Listener {
     pub owner: Owner,
     /// The trigger's place in its list, from 0.
     pub place: u32,
+    /// Which step it is of the `trigger: sequence` at that place, if it is one.
+    pub step: Option<u32>,
 }
 
 impl Listener {
     pub(crate) fn of_automation(id: &str, place: u32) -> Listener {
-        Listener { owner: Owner::Automation(id.to_owned()), place }
+        Listener { owner: Owner::Automation(id.to_owned()), place, step: None }
     }
 
     pub(crate) fn of_run(run_id: RunId, place: u32) -> Listener {
-        Listener { owner: Owner::Run(run_id), place }
+        Listener { owner: Owner::Run(run_id), place, step: None }
+    }
+
+    pub(crate) fn of_step(sequence: &Listener, step: u32) -> Listener {
+        Listener { step: Some(step), ..sequence.clone() }
+    }
+
+    /// The sequence that it is a step of.
+    pub(crate) fn of_sequence(&self) -> Listener {
+        Listener { step: None, ..self.clone() }
     }
 }
 
@@ -66,7 +77,7 @@ impl Listening {
         if trigger.is_of_home() {
             self.of_home.insert(waiting);
         }
-        if let Some(filter) = trigger.topic_filter() {
+        for filter in trigger.topic_filters() {
             self.by_topic.insert(filter, waiting);
         }
         for entity_id in trigger.entity_ids() {
@@ -80,7 +91,7 @@ impl Listening {
     pub(crate) fn remove(&mut self, waiting: Waiting, trigger: &Trigger) {
         self.timed.remove(&waiting);
         self.of_home.remove(&waiting);
-        if let Some(filter) = trigger.topic_filter() {
+        for filter in trigger.topic_filters() {
             self.by_topic.remove(filter, waiting);
         }
         for entity_id in trigger.entity_ids() {

@@ -5,6 +5,7 @@ use crate::condition::logic::all_hold;
 use crate::event::Event;
 use crate::home::TriggerRef;
 use crate::listener::{Listener, Owner, Waiting};
+use crate::order::Deferred;
 use crate::span::Span;
 use crate::text::timedelta_text;
 use crate::timer::{Purpose, Slot, TriggerFor, TriggerKey};
@@ -15,7 +16,7 @@ use crate::trigger::state::StateTrigger;
 use crate::trigger::{Change, Reaction, Trigger, TriggerKind};
 use crate::work::Work;
 use crate::{Effect, Message, NodeId};
-use gable_devices::{Context, Data};
+use gable_devices::{Context, Data, Millis, Timestamp, topic};
 
 /// A trigger that something may concern: one of an automation, or one that a run waits for.
 #[derive(Clone)]
@@ -26,6 +27,11 @@ pub(crate) struct Candidate<'s> {
 }
 
 impl Candidate<'_> {
+    /// The window in which what happens is put in order for it.
+    pub(crate) fn window(&self) -> Option<Millis> {
+        self.trigger.ordered.or(self.automation.ordered)
+    }
+
     fn key(&self, change: &Change) -> TriggerKey {
         TriggerKey { listener: self.listener.clone(), entity_id: Some(change.entity_id.clone()) }
     }
@@ -36,13 +42,22 @@ impl<'s> Work<'s> {
     pub(crate) fn on_message_triggers(&mut self, message: &Message) {
         let declared = self.routes.of_topic(&self.home.routes, &message.topic);
         let waiting = self.listening.of_topic(&message.topic);
-        if declared.is_empty() && waiting.is_empty() {
+        if self.look.window.is_none() {
+            for window in self.home.routes.windows.of_topic(&message.topic) {
+                self.defer(window, Deferred::Message(message.clone()));
+            }
+        }
+        let hears = |trigger: &Trigger| {
+            trigger.topic_filters().iter().any(|filter| topic::covers(filter, &message.topic))
+        };
+        let candidates = self.onlookers(&declared, &waiting, hears);
+        if candidates.is_empty() {
             return;
         }
         let Some(text) = MessageText::new(message) else {
             return self.notice(message.topic.as_str(), "the payload is no text, so no trigger can read it");
         };
-        for candidate in self.candidates(&declared, &waiting) {
+        for candidate in candidates {
             if let TriggerKind::Mqtt(kind) = &candidate.trigger.kind
                 && kind.fires(&text)
             {
@@ -55,7 +70,15 @@ impl<'s> Work<'s> {
     pub(crate) fn on_change(&mut self, change: &Change) {
         let declared = self.routes.of_entity(&self.home.routes, &change.entity_id);
         let waiting = self.listening.of_entity(&change.entity_id);
-        for candidate in self.candidates(&declared, &waiting) {
+        if self.look.window.is_none() && !self.home.routes.windows.is_empty {
+            let mut windows = self.home.routes.windows.of_entity(&change.entity_id);
+            windows.extend(self.watched_windows(&change.entity_id));
+            for window in windows {
+                self.defer(window, Deferred::Change(change.clone()));
+            }
+        }
+        let sees = |trigger: &Trigger| trigger.entity_ids().contains(&change.entity_id);
+        for candidate in self.onlookers(&declared, &waiting, sees) {
             match &candidate.trigger.kind {
                 TriggerKind::State(kind) => self.on_state(&candidate, kind, change),
                 TriggerKind::NumericState(kind) => self.on_number(&candidate, kind, change),
@@ -66,7 +89,8 @@ impl<'s> Work<'s> {
                 | TriggerKind::TimePattern(_)
                 | TriggerKind::Sun(_)
                 | TriggerKind::HomeAssistant(_)
-                | TriggerKind::Node(_) => {}
+                | TriggerKind::Node(_)
+                | TriggerKind::Sequence(_) => {}
             }
         }
         self.render_watched(change);
@@ -77,7 +101,13 @@ impl<'s> Work<'s> {
     pub(crate) fn on_event(&mut self, event: &Event) {
         let declared = self.home.routes.of_event(&event.event_type);
         let waiting = self.listening.of_event(&event.event_type);
-        for candidate in self.candidates(&declared, &waiting) {
+        if self.look.window.is_none() {
+            for window in self.home.routes.windows.of_event(&event.event_type) {
+                self.defer(window, Deferred::Event(event.clone()));
+            }
+        }
+        let hears = |trigger: &Trigger| trigger.event_types().contains(&event.event_type);
+        for candidate in self.onlookers(&declared, &waiting, hears) {
             if let TriggerKind::Event(kind) = &candidate.trigger.kind
                 && kind.fires(event)
             {
@@ -111,12 +141,17 @@ impl<'s> Work<'s> {
     /// A trigger's `for:` has passed without its entity changing its mind.
     pub(crate) fn on_held(&mut self, row: TriggerFor) {
         if let Some(candidate) = self.candidate(&row.key.listener) {
+            // It began a window after the change; that is no reason to count as later than it was.
+            let window = candidate.window().unwrap_or_default();
+            self.look.heard.at.wall = Timestamp(self.rows.now.0.saturating_sub_unsigned(window.0));
             self.fire(&candidate, row.variable);
         }
     }
 
     fn on_state(&mut self, candidate: &Candidate<'s>, kind: &StateTrigger, change: &Change) {
         let key = candidate.key(change);
+        let bridged = self.bridge_gap(candidate, kind.gap.as_ref(), kind.is_value(&change.to), change);
+        let Some(change) = bridged.as_deref() else { return };
         if let Some((timer_id, timer)) = self.rows.timers.in_slot(&Slot::Trigger(key.clone()))
             && let Purpose::TriggerFor(row) = &timer.purpose
         {
@@ -138,6 +173,8 @@ impl<'s> Work<'s> {
 
     fn on_number(&mut self, candidate: &Candidate<'s>, kind: &NumericStateTrigger, change: &Change) {
         let key = candidate.key(change);
+        let bridged = self.bridge_gap(candidate, kind.gap.as_ref(), !change.to.is_away(), change);
+        let Some(change) = bridged.as_deref() else { return };
         let context = kind.context(candidate.trigger, change).with_world(self.world());
         let inside = kind.holds(&self.scene(&context), &change.entity_id, &change.to);
         drop(context);
@@ -203,12 +240,18 @@ impl<'s> Work<'s> {
         context
     }
 
-    /// A trigger fired: the run that waits for it goes on, or its automation starts one if the
-    /// conditions hold and its mode allows.
-    pub(crate) fn fire(&mut self, candidate: &Candidate<'s>, variable: Data) {
-        match candidate.listener.owner {
-            Owner::Run(run_id) => self.wait_is_over(run_id, Some(variable)),
-            Owner::Automation(_) => self.trigger(candidate, variable),
+    /// A trigger fired: the sequence that it is a step of goes on, or the run that waits for it, or
+    /// its automation starts one if the conditions hold and its mode allows.
+    pub(crate) fn fire(&mut self, candidate: &Candidate<'s>, mut variable: Data) {
+        if self.look.window.is_some()
+            && let Data::Map(map) = &mut variable
+        {
+            map.entry("late".to_owned()).or_insert(Data::Bool(self.look.is_late));
+        }
+        match (candidate.listener.step, &candidate.listener.owner) {
+            (Some(step), _) => self.on_step(candidate, step, variable),
+            (None, Owner::Run(run_id)) => self.wait_is_over(*run_id, Some(variable)),
+            (None, Owner::Automation(_)) => self.trigger(candidate, variable),
         }
         self.run_ready();
     }
@@ -258,6 +301,31 @@ impl<'s> Work<'s> {
         declared.chain(waiting).collect()
     }
 
+    /// Those candidates that are to look now. In place of sequences stand those of their steps that
+    /// `is_meant`, the last first.
+    fn onlookers(
+        &self,
+        declared: &[TriggerRef],
+        waiting: &[Waiting],
+        is_meant: impl Fn(&Trigger) -> bool,
+    ) -> Vec<Candidate<'s>> {
+        let mut onlookers = Vec::new();
+        for candidate in self.candidates(declared, waiting) {
+            let Some(sequence) = candidate.trigger.sequence() else {
+                onlookers.push(candidate);
+                continue;
+            };
+            let steps = sequence.steps.iter().rev().map(|step| &step.trigger);
+            onlookers.extend(steps.filter(|step| is_meant(step)).map(|step| Candidate {
+                listener: Listener::of_step(&candidate.listener, step.place),
+                automation: candidate.automation,
+                trigger: step,
+            }));
+        }
+        onlookers.retain(|candidate| candidate.window() == self.look.window);
+        onlookers
+    }
+
     /// The trigger behind a listener, while it listens.
     pub(crate) fn candidate(&self, listener: &Listener) -> Option<Candidate<'s>> {
         let home = self.home;
@@ -273,6 +341,10 @@ impl<'s> Work<'s> {
             }
         };
         let trigger = triggers.iter().find(|trigger| trigger.place == listener.place)?;
+        let trigger = match listener.step {
+            None => trigger,
+            Some(step) => &trigger.sequence()?.step(step)?.trigger,
+        };
         Some(Candidate { listener: listener.clone(), automation, trigger })
     }
 }

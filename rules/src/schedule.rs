@@ -102,7 +102,8 @@ impl Work<'_> {
             | TriggerKind::Template(_)
             | TriggerKind::Event(_)
             | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => None,
+            | TriggerKind::Node(_)
+            | TriggerKind::Sequence(_) => None,
         }
     }
 }
@@ -119,7 +120,8 @@ impl Trigger {
             | TriggerKind::Template(_)
             | TriggerKind::Event(_)
             | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => 0,
+            | TriggerKind::Node(_)
+            | TriggerKind::Sequence(_) => 0,
         }
     }
 
@@ -135,7 +137,8 @@ impl Trigger {
             | TriggerKind::Template(_)
             | TriggerKind::Event(_)
             | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => None,
+            | TriggerKind::Node(_)
+            | TriggerKind::Sequence(_) => None,
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn read(reader: &mut Reader, declared: &Declared) -> Option<Automatio
         id,
         entity_id: entity_id.ok()?,
         alias,
+        ordered: None,
         initial_state: None,
         is_script: true,
         uses_this: uses_this(node),

@@ -8,13 +8,15 @@ use crate::deliveries::Deliveries;
 use crate::echoes::Echoes;
 use crate::guard::{Guard, Quarantine};
 use crate::home::Home;
-use crate::listener::Listening;
+use crate::listener::{Listener, Listening};
 use crate::nodes::{self, Node};
+use crate::order::Reorder;
 use crate::outbox::{Outbox, OutboxRow};
 use crate::route_cache::RouteCache;
 use crate::run::{Run, Runs};
 use crate::scene::Wanted;
 use crate::seen::Seen;
+use crate::sequence::Progress;
 use crate::standing::Standings;
 use crate::start::Lives;
 use crate::takeover::Window;
@@ -75,6 +77,10 @@ pub(crate) struct Rows {
     pub(crate) standings: Arc<Standings>,
     /// The scenes that `scene.create` has made.
     pub(crate) scenes: BTreeMap<EntityId, Wanted>,
+    /// What is put in order for automations that ask.
+    pub(crate) reorder: Reorder,
+    /// How far the sequences have come.
+    pub(crate) sequences: BTreeMap<Listener, Progress>,
 }
 
 impl State {

@@ -1,10 +1,11 @@
 //! Promised deadlines. A timer is a row; the leader only says that its time has come.
 
+use crate::gap::ForGap;
 use crate::listener::Listener;
 use crate::schedule::ScheduleKey;
 use crate::work::Work;
 use crate::{CommandId, Effect, Refusal, RunId, TimerId, TimerReason};
-use gable_devices::{Data, EntityId, Report, Timestamp};
+use gable_devices::{Data, EntityId, Millis, Report, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +39,12 @@ pub enum Purpose {
     Sun,
     /// A timer helper finishes.
     Helper(EntityId),
+    /// What is held back for the automations with this window (`ordered:`) is handed over.
+    Window(Millis),
+    /// An attempt of a `trigger: sequence` gives up, or an absence that it waits for has lasted.
+    Sequence(Listener),
+    /// An entity was away for longer than a trigger's `for_gap:`.
+    ForGap(Box<ForGap>),
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -68,6 +75,8 @@ pub(crate) enum Slot {
     Schedule(ScheduleKey),
     Sun,
     Helper(EntityId),
+    Window(Millis),
+    ForGap(TriggerKey),
 }
 
 /// The rows, the order in which they fall due, and who has one.
@@ -88,7 +97,12 @@ impl Purpose {
             Purpose::Schedule(key) => Some(Slot::Schedule(key.clone())),
             Purpose::Sun => Some(Slot::Sun),
             Purpose::Helper(entity_id) => Some(Slot::Helper(entity_id.clone())),
-            Purpose::RunDelay(_) | Purpose::CommandExpiry(_) | Purpose::WaitTimeout(_) => None,
+            Purpose::Window(window) => Some(Slot::Window(*window)),
+            Purpose::ForGap(gap) => Some(Slot::ForGap(gap.key.clone())),
+            Purpose::Sequence(_)
+            | Purpose::RunDelay(_)
+            | Purpose::CommandExpiry(_)
+            | Purpose::WaitTimeout(_) => None,
         }
     }
 }
@@ -193,6 +207,9 @@ impl Work<'_> {
             Purpose::Schedule(key) => self.on_scheduled(key, timer.deadline),
             Purpose::Sun => self.follow_sun(),
             Purpose::Helper(entity_id) => self.on_timer_helper(&entity_id, timer.deadline),
+            Purpose::Window(window) => self.on_window_due(window),
+            Purpose::Sequence(listener) => self.on_sequence_timer(&listener, timer_id),
+            Purpose::ForGap(gap) => self.on_gap_over(*gap),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod homeassistant;
 pub(crate) mod mqtt;
 pub(crate) mod node;
 pub(crate) mod numeric_state;
+pub(crate) mod sequence;
 pub(crate) mod state;
 pub(crate) mod sun;
 pub(crate) mod template;
@@ -16,7 +17,8 @@ use crate::reader::{Reader, UnknownKind};
 use crate::span::Span;
 use crate::view::View;
 use gable_devices::yaml::{Fields, Node};
-use gable_devices::{Data, EntityId};
+use gable_devices::{Data, EntityId, Millis};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use event::EventTrigger;
@@ -24,6 +26,7 @@ use homeassistant::HomeAssistantTrigger;
 use mqtt::MqttTrigger;
 use node::NodeTrigger;
 use numeric_state::NumericStateTrigger;
+use sequence::SequenceTrigger;
 use state::StateTrigger;
 use sun::SunTrigger;
 use template::TemplateTrigger;
@@ -38,6 +41,9 @@ pub(crate) struct Trigger {
     pub(crate) place: u32,
     pub(crate) alias: Option<String>,
     pub(crate) is_enabled: bool,
+    /// The window in which what happens is put in order for it, where that is its own: it is a step
+    /// of a sequence with `ordered:`.
+    pub(crate) ordered: Option<Millis>,
     /// What it adds to what the run knows.
     pub(crate) variables: Variables,
     pub(crate) kind: TriggerKind,
@@ -56,6 +62,7 @@ pub(crate) enum TriggerKind {
     Sun(SunTrigger),
     HomeAssistant(HomeAssistantTrigger),
     Node(NodeTrigger),
+    Sequence(SequenceTrigger),
 }
 
 const SUPPORTED: &[&str] = &[
@@ -69,6 +76,7 @@ const SUPPORTED: &[&str] = &[
     "sun",
     "homeassistant",
     "node",
+    "sequence",
 ];
 const NOT_YET: &[&str] = &[
     "calendar",
@@ -82,7 +90,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// What happened to an entity, as its triggers see it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub(crate) entity_id: EntityId,
     pub(crate) from: View,
@@ -122,7 +130,7 @@ impl Trigger {
         let alias = fields.text("alias");
         let variables = Variables::read(reader, &mut fields, "variables");
         reader.finish(fields);
-        Some(Trigger { id, place, alias, is_enabled, variables, kind: kind? })
+        Some(Trigger { id, place, alias, is_enabled, ordered: None, variables, kind: kind? })
     }
 
     /// The entities whose changes it has to see.
@@ -138,14 +146,35 @@ impl Trigger {
             | TriggerKind::Sun(_)
             | TriggerKind::HomeAssistant(_)
             | TriggerKind::Node(_) => &[],
+            TriggerKind::Sequence(trigger) => &trigger.entity_ids,
         }
     }
 
-    /// The topic filter whose messages it has to see.
-    pub(crate) fn topic_filter(&self) -> Option<&str> {
+    /// The topic filters whose messages it has to see.
+    pub(crate) fn topic_filters(&self) -> Vec<&str> {
         match &self.kind {
-            TriggerKind::Mqtt(trigger) => Some(&trigger.topic),
+            TriggerKind::Mqtt(trigger) => vec![&trigger.topic],
+            TriggerKind::Sequence(trigger) => {
+                trigger.steps.iter().flat_map(|step| step.trigger.topic_filters()).collect()
+            }
             TriggerKind::State(_)
+            | TriggerKind::NumericState(_)
+            | TriggerKind::Template(_)
+            | TriggerKind::Event(_)
+            | TriggerKind::Time(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => Vec::new(),
+        }
+    }
+
+    /// Its steps, if it is a sequence.
+    pub(crate) fn sequence(&self) -> Option<&SequenceTrigger> {
+        match &self.kind {
+            TriggerKind::Sequence(sequence) => Some(sequence),
+            TriggerKind::Mqtt(_)
+            | TriggerKind::State(_)
             | TriggerKind::NumericState(_)
             | TriggerKind::Template(_)
             | TriggerKind::Event(_)
@@ -161,6 +190,7 @@ impl Trigger {
     pub(crate) fn event_types(&self) -> &[String] {
         match &self.kind {
             TriggerKind::Event(trigger) => &trigger.event_types,
+            TriggerKind::Sequence(trigger) => &trigger.event_types,
             TriggerKind::Mqtt(_)
             | TriggerKind::State(_)
             | TriggerKind::NumericState(_)
@@ -221,6 +251,7 @@ fn read_kind(reader: &mut Reader, fields: &mut Fields<'_>) -> Result<Option<Trig
         "sun" => SunTrigger::read(reader, fields).map(TriggerKind::Sun),
         "homeassistant" => HomeAssistantTrigger::read(reader, fields).map(TriggerKind::HomeAssistant),
         "node" => NodeTrigger::read(fields).map(TriggerKind::Node),
+        "sequence" => SequenceTrigger::read(reader, fields).map(TriggerKind::Sequence),
         other => {
             reader.unknown_kind(node, &path, "trigger", other, (SUPPORTED, NOT_YET));
             return Err(UnknownKind);

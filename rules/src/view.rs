@@ -1,11 +1,12 @@
 //! An entity as automations see it at one moment.
 
-use crate::entity::EntityState;
+use crate::entity::{EntityState, UNAVAILABLE, UNKNOWN};
 use gable_devices::{Data, Entity, EntityId, Quality, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// State and attributes at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct View {
     pub(crate) state: String,
     pub(crate) attributes: BTreeMap<String, Data>,
@@ -26,6 +27,11 @@ impl View {
             last_changed: entity.last_changed,
             last_updated: entity.last_updated,
         }
+    }
+
+    /// Whether nothing is known of the entity.
+    pub(crate) fn is_away(&self) -> bool {
+        self.state == UNAVAILABLE || self.state == UNKNOWN
     }
 
     /// The state, or one attribute.

@@ -10,6 +10,7 @@ use crate::condition::Scene;
 use crate::event::Event;
 use crate::home::Home;
 use crate::listener::Listening;
+use crate::order::{Deferred, Heard, Look};
 use crate::route_cache::RouteCache;
 use crate::service::Aside;
 use crate::state::Rows;
@@ -46,6 +47,9 @@ pub(crate) struct Work<'s> {
     pub(crate) ready: VecDeque<RunId>,
     /// The call for which the run that moves is to be put aside.
     pub(crate) aside: Option<Aside>,
+    /// When the input was heard; counts what it brings about.
+    heard: Heard,
+    pub(crate) look: Look,
     /// How far down the chain the happening is that is being looked at.
     depth: u32,
     actions_left: u32,
@@ -66,6 +70,8 @@ pub(crate) enum Happening<'s> {
     /// The home starts.
     Start,
     Node(NodeId, NodeEvent),
+    /// What was held back and is handed over now.
+    Deferred(Look, Deferred),
 }
 
 impl<'s> Work<'s> {
@@ -88,6 +94,8 @@ impl<'s> Work<'s> {
             happenings: VecDeque::new(),
             ready: VecDeque::new(),
             aside: None,
+            heard: Heard::default(),
+            look: Look::default(),
             depth: 0,
             actions_left: ACTIONS_PER_INPUT_MAX,
             has_echo: false,
@@ -103,14 +111,35 @@ impl<'s> Work<'s> {
         self.run_ready();
         while let Some((depth, happening)) = self.happenings.pop_front() {
             self.depth = depth;
+            self.heard.n = self.heard.n.saturating_add(1);
+            self.look = Look { heard: self.heard, ..Look::default() };
             match happening {
                 Happening::Message(message) => self.on_message_triggers(message),
                 Happening::Change(change) => self.on_change(&change),
                 Happening::Event(event) => self.on_event(&event),
                 Happening::Start => self.on_start(),
                 Happening::Node(node, event) => self.on_node_event(node, event),
+                Happening::Deferred(look, deferred) => {
+                    self.look = look;
+                    match deferred {
+                        Deferred::Message(message) => self.on_message_triggers(&message),
+                        Deferred::Change(change) => self.on_change(&change),
+                        Deferred::Event(event) => self.on_event(&event),
+                    }
+                }
             }
         }
+    }
+
+    /// Says when the input was heard that is being worked off.
+    pub(crate) fn set_heard(&mut self, heard: Heard) {
+        self.heard = heard;
+        self.look = Look { heard, ..Look::default() };
+    }
+
+    /// Lets triggers look at something that was held back from them.
+    pub(crate) fn look_again(&mut self, happening: Happening<'s>) {
+        self.happenings.push_back((self.depth, happening));
     }
 
     /// Adds something for triggers to look at.
@@ -125,6 +154,7 @@ impl<'s> Work<'s> {
                 Happening::Event(event) => event.event_type.clone(),
                 Happening::Start => "start".to_owned(),
                 Happening::Node(node, _) => format!("node {node}"),
+                Happening::Deferred(..) => "what was held back".to_owned(),
             };
             let text =
                 format!("automations triggered each other {CHAIN_MAX} times in a row; the chain ends here");

@@ -4,7 +4,9 @@ mod e2e;
 // Their helpers are tests as well, which clippy knows by this attribute alone.
 #[cfg(test)]
 mod ha_cases;
+mod mutations;
+#[cfg(test)]
+mod order;
 #[cfg(test)]
 mod scenarios;
-mod mutations;
 mod tidy;

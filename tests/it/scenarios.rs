@@ -26,6 +26,7 @@
 //! link up|down           the node's link
 //! release ID             an automation that is quarantined may fire again
 //! seen NODE up|down      the leader hears a node, or misses it
+//! heard -3ms COMMAND     what follows was heard so much before (or after, `+3ms`) log time
 //! show WHAT [..]         entities, attributes, outbox, timers, runs, nodes, filters, problems, owner TOPIC,
 //!                        trace ID, why-not ID (an automation), why ENTITY, quarantined
 //! ```
@@ -35,7 +36,7 @@
 
 use gable_devices::{Millis, Timestamp};
 use gable_rules::{
-    Calendar, Effect, Ended, Input, InputKind, LogIndex, Message, NodeId, OffsetChange, Origin, Policy,
+    Calendar, Effect, Ended, Hlc, Input, InputKind, LogIndex, Message, NodeId, OffsetChange, Origin, Policy,
     Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable, TimerReason, Wait,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -111,6 +112,8 @@ struct Envelope {
     node: Option<u64>,
     number: Option<(u64, u64)>,
     is_same_entry: bool,
+    /// How long after log time it was heard, in milliseconds.
+    heard: i64,
 }
 
 impl Player<'_> {
@@ -174,6 +177,12 @@ impl Player<'_> {
                 return;
             }
             _ if word.starts_with('@') => return self.command(rest, self.origin(&word[1..], envelope)),
+            "heard" => {
+                let (span, rest) = rest.split_once(' ').unwrap();
+                let sign = if span.starts_with('-') { -1 } else { 1 };
+                let heard = sign * self.span(&span[1..]);
+                return self.command(rest, Envelope { heard, ..envelope });
+            }
             "&" => return self.command(rest, Envelope { is_same_entry: true, ..envelope }),
             "at" => {
                 self.tells_dates = true;
@@ -278,10 +287,16 @@ impl Player<'_> {
             self.index += 1;
         }
         let origin = Origin { node: NodeId(node), boot, sequence };
-        let input = Input { at: Timestamp(START + self.now), origin, heard: Default::default(), kind };
+        let heard = Hlc { wall: Timestamp(START + self.now + envelope.heard), counter: 0 };
+        let input = Input { at: Timestamp(START + self.now), origin, heard, kind };
         let effects = self.apply(&input);
+        let heard = match envelope.heard {
+            0 => String::new(),
+            heard => format!("heard {heard:+}ms "),
+        };
         let by = if node == 1 && envelope.number.is_none() { String::new() } else { format!("@{node} ") };
-        writeln!(self.transcript, "{} #{} {by}{line}", self.time(START + self.now), self.index).unwrap();
+        writeln!(self.transcript, "{} #{} {by}{heard}{line}", self.time(START + self.now), self.index)
+            .unwrap();
         for effect in &effects {
             let text = self.describe(effect);
             writeln!(self.transcript, "    {text}").unwrap();
@@ -520,6 +535,9 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
         TimerReason::Helper { entity_id } => format!("(end of {entity_id})"),
         TimerReason::Minute => "(templates that ask for the time)".to_owned(),
+        TimerReason::Window { window } => format!("(order within {} ms)", window.0),
+        TimerReason::Sequence { automation } => format!("(sequence of {automation})"),
+        TimerReason::ForGap { automation } => format!("(for_gap of {automation})"),
     }
 }
 

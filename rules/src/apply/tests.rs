@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    ACTIONS_PER_INPUT_MAX, ACTIONS_PER_RUN_MAX, CommandId, Ended, Id, OUTBOX_MAX, OffsetChange, Origin,
+    ACTIONS_PER_INPUT_MAX, ACTIONS_PER_RUN_MAX, CommandId, Ended, Hlc, Id, OUTBOX_MAX, OffsetChange, Origin,
     Policy, SnapshotError, SunEvent, SunMoment, SunTable, TimerId,
 };
 use gable_devices::Timestamp;
@@ -87,6 +87,30 @@ fn branches_count_among_the_runs_that_may_stand_still() {
         assert!(home.state.runs().count() <= crate::RUNS_MAX);
     }
     assert_eq!(failed, 6, "19 runs with 500 branches each fit");
+}
+
+#[test]
+fn what_is_held_back_is_bounded_and_stays_in_order() {
+    let text = "- {alias: slow, storm_guard: false, ordered: 50ms, triggers: {trigger: mqtt, topic: go}, \
+                actions: {action: mqtt.publish, data: {topic: out, payload: '{{ trigger.payload }}'}}}";
+    let mut home = Home::new(text);
+    let payloads = |effects: &[Effect]| -> Vec<String> {
+        let payload = |effect: &Effect| match effect {
+            Effect::CommandQueued { publish, .. } => String::from_utf8(publish.payload.clone()).ok(),
+            _ => None,
+        };
+        effects.iter().filter_map(payload).collect()
+    };
+    let mut found = Vec::new();
+    for n in 0..300 {
+        found.extend(payloads(&home.hear("go", &n.to_string())));
+    }
+    assert_eq!(found.len(), 44, "256 wait, and each one more lets the first one go");
+    home.now = 50;
+    let (_, timer_id) = home.state.next_deadline().unwrap();
+    found.extend(payloads(&home.apply(InputKind::TimerDue(timer_id))));
+    let expected: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -191,7 +215,7 @@ automation:
   - {alias: turns, triggers: [{trigger: state, entity_id: [script.wait, automation.calls, counter.c]}, {trigger: mqtt, topic: l}], actions: [{action: automation.toggle, target: {entity_id: automation.calls}}, {action: automation.trigger, target: {entity_id: all}}, {action: counter.reset, target: {entity_id: counter.c}}]}
 "#;
 
-const AUTOMATIONS: [&str; 5] = [
+const AUTOMATIONS: [&str; 6] = [
     HELPERS,
     r#"
 automation:
@@ -210,6 +234,12 @@ automation:
   - {alias: clock, on_missed: run_all, triggers: [{trigger: time_pattern, seconds: "/7"}, {trigger: sun, event: sunset, offset: -3}], actions: [{delay: 2}]}
   - {alias: times, triggers: [{trigger: time, at: ["00:00:20", sensor.s]}, {trigger: homeassistant, event: start}, {trigger: node, event: left}], conditions: [{condition: time, after: "00:00:05"}, {condition: sun, after: sunrise}], actions: [{delay: 2}]}
   - {alias: waits, mode: parallel, triggers: {trigger: mqtt, topic: "+"}, actions: [{wait_for_trigger: [{trigger: time_pattern, seconds: "/5"}, {trigger: sun, event: sunrise}, {trigger: node, event: joined}], timeout: 4}]}
+"#,
+    r#"
+automation:
+  - {alias: steps, mode: parallel, triggers: {trigger: sequence, within: 20s, ordered: 2s, steps: [{trigger: state, entity_id: binary_sensor.m, to: "on", for: 1}, {absent: {trigger: mqtt, topic: l}, for: 3s}, {trigger: mqtt, topic: "+"}]}, actions: [{delay: 2}]}
+  - {alias: ordered, mode: restart, ordered: 1s, triggers: [{trigger: mqtt, topic: m}, {trigger: state, entity_id: binary_sensor.m, for: 3, for_gap: 4}], actions: [{wait_for_trigger: {trigger: sequence, within: 9s, steps: [{trigger: mqtt, topic: s}, {trigger: mqtt, topic: "+"}]}, timeout: 9}, {action: light.toggle, target: {entity_id: light.l}}]}
+  - {alias: gap, triggers: [{trigger: numeric_state, entity_id: sensor.s, above: 3, for: 2, for_gap: 6}, {trigger: template, value_template: "{{ is_state('binary_sensor.m', 'on') }}"}], actions: [{delay: 5}]}
 "#,
     "automation: [{alias: broken}, {alias: also, triggers: [], actions: []}",
 ];
@@ -274,7 +304,7 @@ fn random_calendar(numbers: &mut Numbers) -> Calendar {
 
 #[test]
 fn any_inputs_keep_replicas_equal_and_never_panic() {
-    for seed in 0..16 {
+    for seed in 0..32 {
         let mut numbers = Numbers(seed);
         let mut replicas = [State::new(), State::new()];
         replicas[0].set_cache(Policy::Fifo, 2);
@@ -287,7 +317,8 @@ fn any_inputs_keep_replicas_equal_and_never_panic() {
             *sequence += [1, 1, 1, 1, 1, 1, 1, 1, 0, 2][usize::try_from(numbers.below(10)).unwrap()];
             let origin = Origin { node: NodeId(node), boot: 1, sequence: *sequence };
             let kind = random_kind(&mut numbers, &replicas[0]);
-            let input = Input { at: Timestamp(now), origin, heard: Default::default(), kind };
+            let wall = Timestamp(now - 2500 + i64::try_from(numbers.below(3000)).unwrap());
+            let input = Input { at: Timestamp(now), origin, heard: Hlc { wall, counter: 0 }, kind };
             let index = LogIndex(step / 2);
             let effects = replicas[0].apply(index, &input);
             if let Some(Effect::Refused(Refusal::Gap { expected, .. })) = effects.first() {
@@ -316,7 +347,14 @@ fn check_rows(state: &State) {
     assert_eq!(state.next_deadline(), next);
     for (_, timer) in state.timers() {
         match &timer.purpose {
-            crate::Purpose::Minute => {}
+            crate::Purpose::Minute | crate::Purpose::Window(_) => {}
+            crate::Purpose::Sequence(listener) => {
+                assert!(state.rows.sequences.contains_key(listener), "{timer:?}");
+            }
+            crate::Purpose::ForGap(gap) => {
+                let entity_id = gap.key.entity_id.as_ref();
+                assert!(entity_id.is_some_and(|id| state.entity(id).is_some()), "{timer:?}");
+            }
             crate::Purpose::Schedule(key) => match &key.listener.owner {
                 crate::Owner::Automation(id) => assert!(state.home.automation(id).is_some(), "{timer:?}"),
                 crate::Owner::Run(run_id) => assert!(state.run(*run_id).is_some(), "{timer:?}"),

@@ -1,5 +1,6 @@
 //! From a topic or an entity to the triggers that have to see it, without asking every automation.
 
+use super::windows::Windows;
 use crate::automation::Automation;
 use gable_devices::EntityId;
 use gable_devices::topic::Index;
@@ -21,6 +22,7 @@ pub(crate) struct Routes {
     by_event: BTreeMap<String, Vec<TriggerRef>>,
     timed: Vec<TriggerRef>,
     of_home: Vec<TriggerRef>,
+    pub(crate) windows: Windows,
 }
 
 impl Routes {
@@ -31,7 +33,7 @@ impl Routes {
         {
             for (trigger, declared) in triggers.iter().enumerate().filter(|(_, trigger)| trigger.is_enabled) {
                 let reference = TriggerRef { automation, trigger };
-                if let Some(filter) = declared.topic_filter() {
+                for filter in declared.topic_filters() {
                     routes.by_topic.insert(filter, reference);
                 }
                 for event_type in declared.event_types() {
@@ -48,6 +50,7 @@ impl Routes {
                 }
             }
         }
+        routes.windows = Windows::new(automations);
         routes
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Change, Trigger};
 use crate::condition::Scene;
+use crate::gap;
 use crate::range::{Limit, Range};
 use crate::reader::Reader;
 use crate::span::Span;
@@ -15,14 +16,16 @@ pub(crate) struct NumericStateTrigger {
     pub(crate) entity_ids: Vec<EntityId>,
     range: Range,
     pub(crate) hold: Option<Span>,
+    /// How long the entity may be away without that counting (`for_gap:`).
+    pub(crate) gap: Option<Span>,
 }
 
 impl NumericStateTrigger {
     pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<NumericStateTrigger> {
         let entity_ids = reader.entity_ids_of(fields);
         let range = Range::read(reader, fields)?;
-        let hold = Span::read(reader, fields, "for").filter(|hold| !hold.is_zero());
-        Some(NumericStateTrigger { entity_ids, range, hold })
+        let (hold, gap) = gap::read(reader, fields);
+        Some(NumericStateTrigger { entity_ids, range, hold, gap })
     }
 
     /// Whether the number lies in the range; an error where it should be one and is none.

@@ -1,6 +1,7 @@
 //! `trigger: state`: fires when an entity's state, or one attribute, becomes another one.
 
 use super::{Change, Reaction, Trigger};
+use crate::gap;
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::view::View;
@@ -17,6 +18,8 @@ pub(crate) struct StateTrigger {
     /// Whether a change that leaves the state alone counts: none of `from`, `to` and so on is given.
     takes_all: bool,
     hold: Option<Span>,
+    /// How long the entity may be away without that counting (`for_gap:`).
+    pub(crate) gap: Option<Span>,
     /// With `from:` alone a `for:` holds as long as the entity does not go back.
     is_from_alone: bool,
 }
@@ -85,13 +88,15 @@ impl StateTrigger {
         let entity_ids = reader.entity_ids_of(fields);
         let (from, has_from) = Match::read(reader, fields, "from", "not_from");
         let (to, has_to) = Match::read(reader, fields, "to", "not_to");
+        let (hold, gap) = gap::read(reader, fields);
         Some(StateTrigger {
             entity_ids,
             attribute: fields.text("attribute"),
             from,
             to,
             takes_all: !has_from && !has_to,
-            hold: Span::read(reader, fields, "for").filter(|hold| !hold.is_zero()),
+            hold,
+            gap,
             is_from_alone: fields.has("from") && !fields.has("to"),
         })
     }
@@ -125,6 +130,16 @@ impl StateTrigger {
     pub(crate) fn holds_on(&self, view: &View, previous: &Data, held: &Data) -> bool {
         let value = self.read_view(view);
         if self.is_from_alone { value != *previous } else { value == *held }
+    }
+
+    /// Whether the entity has a value as far as this trigger is concerned: it is there, or the
+    /// trigger asks for its absence by name.
+    pub(crate) fn is_value(&self, view: &View) -> bool {
+        let names = |wanted: &Match| match wanted {
+            Match::In(values) => values.iter().any(|value| value.as_text() == Some(&view.state)),
+            Match::Any | Match::NotIn(_) => false,
+        };
+        !view.is_away() || (self.attribute.is_none() && names(&self.to))
     }
 
     /// The state or attribute that it looks at.

@@ -182,5 +182,10 @@ fn show_reason(reason: &TimerReason) -> Value {
         TimerReason::Minute => json!({ "reason": "minute" }),
         TimerReason::Schedule { automation } => json!({ "reason": "schedule", "automation": automation }),
         TimerReason::Sun => json!({ "reason": "sun" }),
+        TimerReason::Window { window } => json!({ "reason": "ordered", "window_ms": window.0 }),
+        TimerReason::Sequence { automation } => {
+            json!({ "reason": "sequence", "automation": automation })
+        }
+        TimerReason::ForGap { automation } => json!({ "reason": "for_gap", "automation": automation }),
     }
 }
