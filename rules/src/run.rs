@@ -49,6 +49,8 @@ pub struct Run {
     pub(crate) steps: u32,
     /// How the first of its branches ended that did not just finish.
     pub(crate) verdict: Option<Ended>,
+    /// Whether what failed, in it or in that branch, may be passed over (`continue_on_error`).
+    pub(crate) may_pass: bool,
     /// What `stop:` gave back.
     pub(crate) response: Data,
     /// The variable that takes what the script gives back that this run has called.

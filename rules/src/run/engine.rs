@@ -88,6 +88,7 @@ impl<'s> Work<'s> {
             variables,
             steps: 0,
             verdict: None,
+            may_pass: false,
             response: Data::Null,
             answer_to: None,
         }
@@ -197,7 +198,11 @@ impl<'s> Work<'s> {
                     break Some(if run.is_branch { Ended::Finished } else { Ended::Stopped });
                 }
                 Ok(Some(Step::Leave)) => run.cursor.skip_to_end(),
-                Ok(Some(Step::End(how))) => break Some(how),
+                Ok(Some(Step::End(how))) => {
+                    // A script that stops with an error tells whoever called it no more than that.
+                    run.may_pass = !run.is_branch;
+                    break Some(how);
+                }
                 Ok(Some(Step::Wait(wait))) => {
                     run.wait = wait;
                     break None;
@@ -256,7 +261,10 @@ impl<'s> Work<'s> {
                 self.notice(automation.id.as_str(), failure.text);
                 Ok(Some(Step::Next))
             }
-            Err(failure) => Err(failure.text),
+            Err(failure) => {
+                run.may_pass = failure.may_pass;
+                Err(failure.text)
+            }
         }
     }
 

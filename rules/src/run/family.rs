@@ -29,6 +29,7 @@ impl Work<'_> {
                 is_branch: true,
                 variables: context.variables().clone(),
                 verdict: None,
+                may_pass: false,
                 ..run.clone()
             };
             self.ready.push_back(branch.run_id);
@@ -52,6 +53,7 @@ impl Work<'_> {
         };
         if counts && parent.verdict.is_none() {
             parent.verdict = Some(how);
+            parent.may_pass = child.may_pass;
         }
         if !child.is_branch
             && let Some(name) = parent.answer_to.take()
@@ -70,7 +72,7 @@ impl Work<'_> {
         let Some(run) = self.rows.runs.get_mut(run_id) else { return };
         let automation = home.automation(&run.automation);
         let action = automation.and_then(|automation| run.cursor.action(&automation.actions));
-        let may_pass = action.is_some_and(|action| action.continue_on_error);
+        let may_pass = run.may_pass && action.is_some_and(|action| action.continue_on_error);
         run.cursor.advance();
         if may_pass
             && let Some(Ended::Failed(text)) = run.verdict.take_if(|how| matches!(how, Ended::Failed(_)))
