@@ -4,6 +4,7 @@ mod almanac;
 pub mod calendar;
 pub mod cli;
 pub mod clock;
+mod errands;
 mod home_files;
 pub mod http;
 pub mod mqtt;

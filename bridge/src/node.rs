@@ -9,6 +9,7 @@ mod home;
 mod reload;
 
 use crate::almanac;
+use crate::errands;
 use crate::http::{self, Api};
 use crate::mqtt::{self, Mqtt};
 use crate::raft::{
@@ -126,6 +127,7 @@ impl Node {
             tokio::spawn(watch_recovery(replica.clone(), recover)),
             tokio::spawn(reloading.run()),
             tokio::spawn(almanac::run(replica.clone(), home)),
+            tokio::spawn(errands::run(replica.clone())),
         ];
         info!(node = %node, http = %addresses.http, peers = %addresses.peers, mqtt = addresses.mqtt, "the node listens");
         Node { replica, mqtt, addresses, recovered, stopping, reload, http, tasks }

@@ -58,6 +58,9 @@ impl State {
             InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
             InputKind::NodeSeen { node, up } => work.on_node_seen(*node, *up),
             InputKind::Calendar(calendar) => work.on_calendar(calendar),
+            InputKind::ErrandDone { errand_id, attempt, outcome } => {
+                work.on_errand_done(*errand_id, *attempt, outcome);
+            }
             InputKind::Leading => work.on_leading(node),
             InputKind::Release { automation } => work.on_release(automation),
         }

@@ -17,6 +17,7 @@ impl Work<'_> {
         let home = self.home;
         self.rows.traces.retain_misses(|id| home.automation(id).is_some());
         self.fit_helpers();
+        self.fit_errands();
         self.fit_standings(|automation| goes_on(before, automation));
         self.attach_new(before);
         // The entities that triggers ask for the time may have come or gone.

@@ -1,6 +1,6 @@
 //! What follows from an input. Effects tell; the rows in the state promise.
 
-use crate::{CommandId, NodeId, Origin, Purpose, RunId, TimerId};
+use crate::{CommandId, ErrandId, NodeId, Origin, Purpose, RunId, TimerId};
 use gable_devices::{EntityId, Millis, Publish, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,22 @@ pub enum Effect {
     Released {
         automation: String,
     },
+    /// An HTTP call was promised.
+    ErrandQueued {
+        errand_id: ErrandId,
+        service: String,
+        run_id: Option<RunId>,
+    },
+    ErrandDone {
+        errand_id: ErrandId,
+        status: u16,
+    },
+    /// An HTTP call was given up.
+    ErrandFailed {
+        errand_id: ErrandId,
+        service: String,
+        text: String,
+    },
 }
 
 /// Why an input was not taken.
@@ -164,6 +180,10 @@ pub enum TimerReason {
     ForGap {
         automation: String,
     },
+    /// The next attempt at an HTTP call.
+    Errand {
+        errand_id: ErrandId,
+    },
 }
 
 impl From<&Purpose> for TimerReason {
@@ -180,6 +200,7 @@ impl From<&Purpose> for TimerReason {
             Purpose::Minute => TimerReason::Minute,
             Purpose::Schedule(key) => TimerReason::Schedule { automation: key.listener.to_string() },
             Purpose::Sun => TimerReason::Sun,
+            Purpose::Errand(errand_id) => TimerReason::Errand { errand_id: *errand_id },
             Purpose::Helper(entity_id) => TimerReason::Helper { entity_id: entity_id.clone() },
             Purpose::Window(window) => TimerReason::Window { window: *window },
             Purpose::Sequence(listener) => TimerReason::Sequence { automation: listener.to_string() },

@@ -19,6 +19,7 @@ mod windows;
 
 use crate::automation::{Automation, Name};
 use crate::helper::Helper;
+use crate::notifier::Notifiers;
 use crate::reader::{Mention, Reader};
 use crate::scene::Scene;
 use crate::script::{self, SCRIPT_PREFIX};
@@ -120,6 +121,7 @@ pub(crate) struct Home {
     object_ids: BTreeSet<String>,
     pub(crate) kept: Kept,
     pub(crate) areas: Areas,
+    pub(crate) notifiers: Notifiers,
     scenes: BTreeMap<EntityId, Scene>,
     known: Arc<Known>,
     /// The entities that automations name, checked when all are known.
@@ -272,7 +274,17 @@ impl Home {
     /// Reads what the home keeps itself: helpers, areas, scripts.
     fn add_own(&mut self, sections: &Sections) {
         let scripts = sections.scripts.iter().map(|script| script.object_id.clone());
-        self.known = Arc::new(Known { scripts: scripts.collect() });
+        let scripts = scripts.collect();
+        let mut reader = Reader::default();
+        for (node, path) in &sections.notify {
+            self.notifiers.add(&mut reader, node, path);
+        }
+        for (node, path) in &sections.home_assistant {
+            self.notifiers.read_home_assistant(&mut reader, node, path);
+        }
+        self.problems.extend(reader.problems.into_iter().map(Problem::error));
+        let notifiers = self.notifiers.names().map(str::to_owned).collect();
+        self.known = Arc::new(Known { scripts, notifiers, forwards: self.notifiers.forwards() });
         let mut reader = self.reader();
         for declared in sections.helpers.iter().chain(&sections.groups) {
             if let Some(helper) = Helper::read(&mut reader, declared) {

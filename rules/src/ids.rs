@@ -63,6 +63,10 @@ id_type!(
     /// A promised command or publish.
     CommandId
 );
+id_type!(
+    /// A promised HTTP call.
+    ErrandId
+);
 
 impl fmt::Display for LogIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

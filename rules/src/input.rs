@@ -1,6 +1,6 @@
 //! What enters the core. This is the format of the log: variants are added, never renumbered.
 
-use crate::{Calendar, CommandId, NodeId, TimerId};
+use crate::{Calendar, CommandId, ErrandId, ErrandOutcome, NodeId, TimerId};
 use gable_devices::{QoS, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ pub enum InputKind {
     Leading,
     /// A person lets an automation fire again that the storm guard has set apart.
     Release { automation: String },
+    /// A node has tried an errand; `attempt` counts the failures before this try.
+    ErrandDone { errand_id: ErrandId, attempt: u32, outcome: ErrandOutcome },
 }
 
 /// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.

@@ -5,6 +5,7 @@ mod automation;
 mod choose;
 mod helper;
 mod notice;
+mod notify;
 mod scene;
 mod script;
 
@@ -121,6 +122,8 @@ const SERVICES: &[(&str, Server, &[&str])] = &[
     ("counter", Server::Helper, &["increment", "decrement", "reset", "set_value"]),
     ("timer", Server::Helper, &["start", "pause", "cancel", "finish", "change", "reload"]),
     ("automation", Server::Automation, &["turn_on", "turn_off", "toggle", "trigger", "reload"]),
+    // What is written to entities; `notify.NAME` is declared under `notify:`.
+    ("notify", Server::Device, &["send_message"]),
     ("scene", Server::Scene, &["turn_on", "apply", "create", "delete", "reload"]),
     ("script", Server::Script, &["turn_on", "turn_off", "toggle", "reload"]),
     (
@@ -154,6 +157,9 @@ const ANY_DOMAIN: &str = "homeassistant";
 pub(crate) struct Known {
     /// The scripts, by name.
     pub(crate) scripts: BTreeSet<String>,
+    pub(crate) notifiers: BTreeSet<String>,
+    /// Whether Home Assistant takes the services that nobody here has.
+    pub(crate) forwards: bool,
 }
 
 /// A call for which its run is put aside, and the step that it is in the run's trace.
@@ -216,9 +222,18 @@ pub(crate) fn check(reader: &mut Reader, node: &Node, path: &str, service: &str)
     if domain == "script" && reader.known.scripts.contains(name) {
         return true;
     }
+    let known = &reader.known;
+    if domain == "notify" && (known.notifiers.contains(name) || is_told(name, known)) {
+        return true;
+    }
     let problem = node.problem(path, format!("unknown service `{service}`"));
     let problem = match find(domain) {
         Some((_, names)) if names.contains(&name) => return true,
+        Some(_) if domain == "notify" && known.forwards => return true,
+        None if known.forwards && service.contains('.') => return true,
+        Some((_, names)) if domain == "notify" => {
+            problem.meant(name, names.iter().copied().chain(known.notifiers.iter().map(String::as_str)))
+        }
         Some((Server::Script, names)) => {
             let scripts = reader.known.scripts.iter().map(String::as_str);
             problem.meant(name, names.iter().copied().chain(scripts))
@@ -232,6 +247,11 @@ pub(crate) fn check(reader: &mut Reader, node: &Node, path: &str, service: &str)
         Some(_) => reader.problems.push(problem),
     }
     false
+}
+
+/// Whether a notification goes to whoever there is: the first notifier, or the timeline.
+fn is_told(name: &str, known: &Known) -> bool {
+    name == "persistent_notification" || (name == "notify" && !known.notifiers.is_empty())
 }
 
 impl Request {
@@ -252,7 +272,20 @@ impl Work<'_> {
         if domain == "script" && self.home.script(service).is_some() {
             return self.call_script(service, request, caller);
         }
-        let Some((server, _)) = find(domain) else {
+        let home = self.home;
+        if domain == "notify"
+            && let Some(notifier) = home.notifiers.get(service)
+        {
+            return self.notify(notifier, request, caller);
+        }
+        let known = find(domain).filter(|(_, names)| domain != "notify" || names.contains(&service));
+        let Some((server, _)) = known else {
+            if request.called == "notify.persistent_notification" {
+                return self.serve_notice(request);
+            }
+            if home.notifiers.forwards() {
+                return self.forward(request, caller);
+            }
             return Err(Failure::mistake(format!("the service `{}` is not supported yet", request.called)));
         };
         if service.starts_with("reload") {

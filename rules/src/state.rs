@@ -6,6 +6,7 @@ use crate::cache::{Counters, Policy};
 use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
 use crate::echoes::Echoes;
+use crate::errand::Errands;
 use crate::guard::{Guard, Quarantine};
 use crate::home::Home;
 use crate::listener::{Listener, Listening};
@@ -75,6 +76,7 @@ pub(crate) struct Rows {
     pub(crate) echoes: Echoes,
     /// How automations and scripts stand; shared with what templates see of them.
     pub(crate) standings: Arc<Standings>,
+    pub(crate) errands: Errands,
     /// The scenes that `scene.create` has made.
     pub(crate) scenes: BTreeMap<EntityId, Wanted>,
     /// What is put in order for automations that ask.

@@ -4,7 +4,7 @@ use crate::gap::ForGap;
 use crate::listener::Listener;
 use crate::schedule::ScheduleKey;
 use crate::work::Work;
-use crate::{CommandId, Effect, Refusal, RunId, TimerId, TimerReason};
+use crate::{CommandId, Effect, ErrandId, Refusal, RunId, TimerId, TimerReason};
 use gable_devices::{Data, EntityId, Millis, Report, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,8 @@ pub enum Purpose {
     Sequence(Listener),
     /// An entity was away for longer than a trigger's `for_gap:`.
     ForGap(Box<ForGap>),
+    /// An HTTP call is tried again.
+    Errand(ErrandId),
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -100,6 +102,7 @@ impl Purpose {
             Purpose::Window(window) => Some(Slot::Window(*window)),
             Purpose::ForGap(gap) => Some(Slot::ForGap(gap.key.clone())),
             Purpose::Sequence(_)
+            | Purpose::Errand(_)
             | Purpose::RunDelay(_)
             | Purpose::CommandExpiry(_)
             | Purpose::WaitTimeout(_) => None,
@@ -206,6 +209,7 @@ impl Work<'_> {
             Purpose::Minute => self.on_minute(),
             Purpose::Schedule(key) => self.on_scheduled(key, timer.deadline),
             Purpose::Sun => self.follow_sun(),
+            Purpose::Errand(errand_id) => self.on_errand_pause(errand_id),
             Purpose::Helper(entity_id) => self.on_timer_helper(&entity_id, timer.deadline),
             Purpose::Window(window) => self.on_window_due(window),
             Purpose::Sequence(listener) => self.on_sequence_timer(&listener, timer_id),

@@ -22,6 +22,7 @@
 //! leading                a node begins to lead
 //! msg TOPIC PAYLOAD      a message is heard
 //! takeover TOPIC PAYLOAD a message is proposed in place of its silent owner
+//! errand ID N OUTCOME    an HTTP call was tried the N-th time: done, refused, or another word for a failure
 //! due ID, sent ID        a timer is due, a command was sent
 //! link up|down           the node's link
 //! release ID             an automation that is quarantined may fire again
@@ -36,10 +37,11 @@
 
 use gable_devices::{Millis, Timestamp};
 use gable_rules::{
-    Calendar, Effect, Ended, Hlc, Input, InputKind, LogIndex, Message, NodeId, OffsetChange, Origin, Policy,
-    Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable, TimerReason, Wait,
+    Calendar, Effect, Ended, ErrandId, ErrandOutcome, Hlc, Input, InputKind, LogIndex, Message, NodeId,
+    OffsetChange, Origin, Policy, Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable,
+    TimerReason, Wait,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -219,6 +221,7 @@ impl Player<'_> {
             "due" => InputKind::TimerDue(gable_rules::TimerId(rest.parse().unwrap())),
             "sent" => InputKind::CommandSent(gable_rules::CommandId(rest.parse().unwrap())),
             "leading" => InputKind::Leading,
+            "errand" => errand(rest),
             "release" => InputKind::Release { automation: rest.to_owned() },
             "link" => InputKind::Link { up: rest == "up" },
             "seen" => {
@@ -405,6 +408,14 @@ impl Player<'_> {
             Effect::Configured { entities, automations, broken } => {
                 format!("configured: {entities} entities, {automations} automations, {broken} broken")
             }
+            Effect::ErrandQueued { errand_id, service, run_id } => {
+                let run = run_id.map_or(String::new(), |id| format!(" by {id}"));
+                format!("errand {errand_id} queued{run}: {service}")
+            }
+            Effect::ErrandDone { errand_id, status } => format!("errand {errand_id} done ({status})"),
+            Effect::ErrandFailed { errand_id, service, text } => {
+                format!("errand {errand_id} of {service} given up: {text}")
+            }
             Effect::Notice { subject, text } => format!("notice {subject}: {text}"),
             Effect::LeaderChanged { node } => format!("node {node} leads"),
             Effect::NodeChanged { node, up, link } => format!("node {node}: up {up}, link {link}"),
@@ -465,6 +476,14 @@ impl Player<'_> {
             "nodes" => {
                 state.nodes().map(|(id, node)| format!("{id} up {}, link {}", node.up, node.link)).collect()
             }
+            "errands" => state
+                .due_errands(100, &BTreeSet::new())
+                .into_iter()
+                .map(|(id, attempt, request)| {
+                    let body = String::from_utf8_lossy(&request.body).into_owned();
+                    format!("{id} attempt {attempt}: {} {} {body}", request.method, request.url)
+                })
+                .collect(),
             "filters" => state.topic_filters().iter().cloned().collect(),
             "problems" => state.problems().iter().map(ToString::to_string).collect(),
             "trace" | "why" | "why-not" | "quarantined" => explain(state, word, rest),
@@ -523,6 +542,18 @@ fn explain(state: &State, word: &str, rest: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// An HTTP call was tried: its id, how often it had failed, and how it went.
+fn errand(text: &str) -> InputKind {
+    let words: Vec<&str> = text.splitn(3, ' ').collect();
+    let outcome = match words[2] {
+        "done" => ErrandOutcome::Done { status: 200 },
+        "refused" => ErrandOutcome::Refused { status: 404 },
+        text => ErrandOutcome::Failed { text: text.to_owned() },
+    };
+    let errand_id = ErrandId(words[0].parse().unwrap());
+    InputKind::ErrandDone { errand_id, attempt: words[1].parse().unwrap(), outcome }
+}
+
 fn describe_reason(reason: &TimerReason) -> String {
     match reason {
         TimerReason::TriggerFor { automation } => format!("(for of {automation})"),
@@ -533,6 +564,7 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::Schedule { automation } => format!("(schedule of {automation})"),
         TimerReason::Sun => "(sun)".to_owned(),
         TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
+        TimerReason::Errand { errand_id } => format!("(next try of errand {errand_id})"),
         TimerReason::Helper { entity_id } => format!("(end of {entity_id})"),
         TimerReason::Minute => "(templates that ask for the time)".to_owned(),
         TimerReason::Window { window } => format!("(order within {} ms)", window.0),

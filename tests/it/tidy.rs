@@ -109,7 +109,8 @@ fn the_core_is_pure() {
         "std::env",
         "std::process",
         "println!",
-        "rand::",
+        " rand::",
+        "(rand::",
         "RandomState",
         "unsafe",
     ];

@@ -385,6 +385,7 @@ pub(super) fn bytes_of(kind: &InputKind) -> usize {
             | InputKind::CommandSent(_)
             | InputKind::Link { .. }
             | InputKind::NodeSeen { .. }
+            | InputKind::ErrandDone { .. }
             | InputKind::Leading => 0,
             InputKind::Release { automation } => automation.len(),
         }

@@ -33,6 +33,17 @@ pub(crate) struct Chosen {
 /// The keys that name a target, in `target:`, in `data:` and beside the service.
 pub(crate) const KEYS: [&str; 5] = ["entity_id", "area_id", "floor_id", "label_id", "device_id"];
 
+impl PlaceKind {
+    /// The key that names one.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            PlaceKind::Area => "area_id",
+            PlaceKind::Floor => "floor_id",
+            PlaceKind::Label => "label_id",
+        }
+    }
+}
+
 impl Target {
     /// Adds what the mapping names.
     pub(super) fn add(&mut self, reader: &mut Reader, fields: &mut Fields<'_>) {

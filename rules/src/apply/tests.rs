@@ -355,6 +355,9 @@ fn check_rows(state: &State) {
                 let entity_id = gap.key.entity_id.as_ref();
                 assert!(entity_id.is_some_and(|id| state.entity(id).is_some()), "{timer:?}");
             }
+            crate::Purpose::Errand(id) => {
+                assert!(state.errands().any(|errand| errand.errand_id == *id), "{timer:?}")
+            }
             crate::Purpose::Schedule(key) => match &key.listener.owner {
                 crate::Owner::Automation(id) => assert!(state.home.automation(id).is_some(), "{timer:?}"),
                 crate::Owner::Run(run_id) => assert!(state.run(*run_id).is_some(), "{timer:?}"),

@@ -22,6 +22,8 @@ pub(crate) struct Sections {
     pub(crate) rest_commands: Vec<Declared>,
     /// What stands under `homeassistant:`; of packages only what customizes entities.
     pub(crate) homeassistant: Vec<(Node, String)>,
+    /// Where Home Assistant is, under `home_assistant:`.
+    pub(crate) home_assistant: Vec<(Node, String)>,
     /// The items under `notify:` and `template:`.
     pub(crate) notify: Vec<(Node, String)>,
     pub(crate) templates: Vec<(Node, String)>,
@@ -66,7 +68,7 @@ const ITEMS: [&str; 5] = ["automation", "scene", "notify", "template", "gable"];
 
 /// Sections that are collected here and that nothing reads yet: told like those of other
 /// integrations.
-const NOT_RUN: [&str; 3] = ["rest_command", "notify", "template"];
+const NOT_RUN: [&str; 2] = ["rest_command", "template"];
 
 /// The automations and scripts that a blueprint made, by their place: where they use it, and its file.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +103,7 @@ impl Sections {
             match domain.as_str() {
                 "mqtt" => self.mqtt.push(value),
                 "homeassistant" => self.homeassistant.push((value, path)),
+                "home_assistant" => self.home_assistant.push((value, path)),
                 domain if NAMED.contains(&domain) => self.take_named(domain, value, &path),
                 domain if ITEMS.contains(&domain) => self.take_items(domain, value, &path),
                 _ => self.count_other(&key.text, &key),
@@ -222,7 +225,7 @@ impl Sections {
     /// Says once for each section of another integration that it is not run here, or that it looks
     /// like a slip.
     pub(super) fn tell_of_others(&mut self) {
-        let known = ["mqtt", "homeassistant"].into_iter().chain(NAMED).chain(ITEMS);
+        let known = ["mqtt", "homeassistant", "home_assistant"].into_iter().chain(NAMED).chain(ITEMS);
         let known: Vec<&str> = known.collect();
         for (name, (location, count)) in std::mem::take(&mut self.others) {
             let what = yaml::Problem {

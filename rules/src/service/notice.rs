@@ -11,7 +11,7 @@ impl Work<'_> {
     pub(super) fn serve_notice(&mut self, request: &Request) -> Result<Served, Failure> {
         let text = |key: &str| request.data.get(key).filter(|data| **data != Data::Null).map(plain_text);
         let told = match request.called.as_str() {
-            "persistent_notification.create" | "system_log.write" => {
+            "persistent_notification.create" | "notify.persistent_notification" | "system_log.write" => {
                 let Some(message) = text("message") else {
                     return Err(Failure::mistake("`message` is missing"));
                 };

@@ -3,7 +3,7 @@
 
 use super::{Caller, Served};
 use crate::action::Failure;
-use crate::action::call::Request;
+use crate::action::call::{Order, Request};
 use crate::action::target::Chosen;
 use crate::entity::{EntityState, UNAVAILABLE, UNKNOWN};
 use crate::scene::{Wanted, WantedState, steps, to_wanted};
@@ -51,6 +51,13 @@ impl Work<'_> {
         transition: Option<f64>,
         caller: Caller,
     ) -> Result<(), Failure> {
+        if self.declared.get(entity_id).is_some() {
+            // A device keeps this one.
+            let (called, service) = ("scene.turn_on".to_owned(), "turn_on".to_owned());
+            let (entity_ids, strangers) = (vec![entity_id.clone()], Vec::new());
+            let order = Order { called, service, entity_ids, strangers, data: BTreeMap::new() };
+            return self.give_order(order, caller.run_id);
+        }
         let created = self.rows.scenes.get(entity_id).cloned();
         let declared = || self.home.scene(entity_id).map(|scene| scene.wanted.clone());
         let Some(wanted) = created.or_else(declared) else {

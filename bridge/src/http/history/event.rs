@@ -4,7 +4,9 @@ use crate::calendar::iso8601;
 use crate::http::payload;
 use crate::store::history::{Kind, Row};
 use gable_devices::{Publish, Timestamp};
-use gable_rules::{Effect, Ended, InputKind, Message, Refusal, TimerId, TimerReason};
+use gable_rules::{
+    Effect, Ended, ErrandId, ErrandOutcome, InputKind, Message, Refusal, TimerId, TimerReason,
+};
 use serde_json::{Map, Value, json};
 
 /// Shows a row: where it stands in the log, when and where it was heard, and what it tells.
@@ -99,6 +101,16 @@ fn show_effect(effect: &Effect) -> Value {
             json!({ "effect": "node_changed", "about": node, "up": up, "link": link })
         }
         Effect::LeaderChanged { node } => json!({ "effect": "leader_changed", "about": node }),
+        Effect::ErrandQueued { errand_id, service, run_id } => {
+            let run_id = run_id.map(|run_id| run_id.to_string());
+            show_errand("errand_queued", *errand_id, json!({ "service": service, "run_id": run_id }))
+        }
+        Effect::ErrandDone { errand_id, status } => {
+            show_errand("errand_done", *errand_id, json!({ "status": status }))
+        }
+        Effect::ErrandFailed { errand_id, service, text } => {
+            show_errand("errand_failed", *errand_id, json!({ "service": service, "text": text }))
+        }
         Effect::Notice { subject, text } => json!({ "effect": "notice", "subject": subject, "text": text }),
         Effect::Quarantined { automation, reason } => {
             json!({ "effect": "quarantined", "automation": automation, "reason": reason })
@@ -140,8 +152,30 @@ fn show_input(input: &InputKind) -> Value {
         InputKind::Calendar(calendar) => {
             json!({ "input": "calendar", "time_zone": calendar.place.time_zone, "until_ms": calendar.until.0 })
         }
+        InputKind::ErrandDone { errand_id, attempt, outcome } => json!({
+            "input": "errand_done",
+            "errand_id": errand_id.to_string(),
+            "attempt": attempt,
+            "outcome": show_outcome(outcome),
+        }),
         InputKind::Leading => json!({ "input": "leading" }),
         InputKind::Release { automation } => json!({ "input": "release", "automation": automation }),
+    }
+}
+
+fn show_errand(effect: &str, errand_id: ErrandId, about: Value) -> Value {
+    let mut fields = json!({ "effect": effect, "errand_id": errand_id.to_string() });
+    if let Some(fields) = fields.as_object_mut() {
+        extend(fields, about);
+    }
+    fields
+}
+
+fn show_outcome(outcome: &ErrandOutcome) -> Value {
+    match outcome {
+        ErrandOutcome::Done { status } => json!({ "done": status }),
+        ErrandOutcome::Refused { status } => json!({ "refused": status }),
+        ErrandOutcome::Failed { text } => json!({ "failed": text }),
     }
 }
 
@@ -177,6 +211,9 @@ fn show_reason(reason: &TimerReason) -> Value {
         TimerReason::ExpireAfter { entity_id } => json!({ "reason": "expire_after", "entity_id": entity_id }),
         TimerReason::WaitTimeout { run_id } => {
             json!({ "reason": "wait_timeout", "run_id": run_id.to_string() })
+        }
+        TimerReason::Errand { errand_id } => {
+            json!({ "reason": "errand", "errand_id": errand_id.to_string() })
         }
         TimerReason::Helper { entity_id } => json!({ "reason": "helper", "entity_id": entity_id }),
         TimerReason::Minute => json!({ "reason": "minute" }),

@@ -178,6 +178,7 @@ fn to_kind(kind: &InputKind) -> Option<Kind> {
         }
         // The effects `TimerFired`, `CommandSent` and `LeaderChanged` say the same.
         InputKind::TimerDue(_) | InputKind::CommandSent(_) | InputKind::Leading => None,
+        // Success and giving up are effects; a failure says why.
         other => Some(Kind::Input(other.clone())),
     }
 }
