@@ -3,8 +3,10 @@
 
 mod binary_sensor;
 mod button;
+mod climate;
 mod command;
 mod cover;
+mod device_tracker;
 mod event;
 mod fan;
 mod light;
@@ -16,9 +18,12 @@ mod scene;
 mod select;
 mod sensor;
 mod services;
+mod siren;
 mod source;
 mod switch;
 mod text;
+mod update;
+mod valve;
 
 use crate::entity::{Fault, Payload};
 use crate::yaml::Fields;
@@ -34,7 +39,9 @@ pub(crate) use source::{Source, read_filter, read_template};
 pub(crate) enum Domain {
     BinarySensor,
     Button,
+    Climate,
     Cover,
+    DeviceTracker,
     Event,
     Fan,
     Light,
@@ -44,8 +51,11 @@ pub(crate) enum Domain {
     Scene,
     Select,
     Sensor,
+    Siren,
     Switch,
     Text,
+    Update,
+    Valve,
 }
 
 /// What a declaration says in its kind's own keys.
@@ -53,7 +63,9 @@ pub(crate) enum Domain {
 pub(crate) enum Platform {
     BinarySensor(binary_sensor::BinarySensor),
     Button(button::Button),
+    Climate(Box<climate::Climate>),
     Cover(cover::Cover),
+    DeviceTracker(device_tracker::DeviceTracker),
     Event(event::Event),
     Fan(Box<fan::Fan>),
     Light(light::Light),
@@ -63,8 +75,11 @@ pub(crate) enum Platform {
     Scene(scene::Scene),
     Select(select::Select),
     Sensor(sensor::Sensor),
+    Siren(siren::Siren),
     Switch(switch::Switch),
     Text(text::Text),
+    Update(update::Update),
+    Valve(valve::Valve),
 }
 
 /// Why an entity listens to a topic. The order is the order of decoding.
@@ -135,10 +150,12 @@ const PAYLOAD_NONE: &str = "None";
 const STATE_MAX: usize = 255;
 
 impl Domain {
-    pub(crate) const ALL: [Domain; 14] = [
+    pub(crate) const ALL: [Domain; 19] = [
         Domain::BinarySensor,
         Domain::Button,
+        Domain::Climate,
         Domain::Cover,
+        Domain::DeviceTracker,
         Domain::Event,
         Domain::Fan,
         Domain::Light,
@@ -148,15 +165,20 @@ impl Domain {
         Domain::Scene,
         Domain::Select,
         Domain::Sensor,
+        Domain::Siren,
         Domain::Switch,
         Domain::Text,
+        Domain::Update,
+        Domain::Valve,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Domain::BinarySensor => "binary_sensor",
             Domain::Button => "button",
+            Domain::Climate => "climate",
             Domain::Cover => "cover",
+            Domain::DeviceTracker => "device_tracker",
             Domain::Event => "event",
             Domain::Fan => "fan",
             Domain::Light => "light",
@@ -166,8 +188,11 @@ impl Domain {
             Domain::Scene => "scene",
             Domain::Select => "select",
             Domain::Sensor => "sensor",
+            Domain::Siren => "siren",
             Domain::Switch => "switch",
             Domain::Text => "text",
+            Domain::Update => "update",
+            Domain::Valve => "valve",
         }
     }
 
@@ -175,7 +200,9 @@ impl Domain {
         match self {
             Domain::BinarySensor => "Binary sensor",
             Domain::Button => "Button",
+            Domain::Climate => "Climate",
             Domain::Cover => "Cover",
+            Domain::DeviceTracker => "Device tracker",
             Domain::Event => "Event",
             Domain::Fan => "Fan",
             Domain::Light => "Light",
@@ -185,8 +212,11 @@ impl Domain {
             Domain::Scene => "Scene",
             Domain::Select => "Select",
             Domain::Sensor => "Sensor",
+            Domain::Siren => "Siren",
             Domain::Switch => "Switch",
             Domain::Text => "Text",
+            Domain::Update => "Update",
+            Domain::Valve => "Valve",
         }
     }
 
@@ -205,7 +235,9 @@ impl Platform {
         Some(match domain {
             Domain::BinarySensor => Platform::BinarySensor(binary_sensor::BinarySensor::read(fields)?),
             Domain::Button => Platform::Button(button::Button::read(fields)?),
+            Domain::Climate => Platform::Climate(Box::new(climate::Climate::read(fields)?)),
             Domain::Cover => Platform::Cover(cover::Cover::read(fields)?),
+            Domain::DeviceTracker => Platform::DeviceTracker(device_tracker::DeviceTracker::read(fields)?),
             Domain::Event => Platform::Event(event::Event::read(fields)?),
             Domain::Fan => Platform::Fan(Box::new(fan::Fan::read(fields)?)),
             Domain::Light => Platform::Light(light::Light::read(fields)?),
@@ -215,8 +247,11 @@ impl Platform {
             Domain::Scene => Platform::Scene(scene::Scene::read(fields)?),
             Domain::Select => Platform::Select(select::Select::read(fields)?),
             Domain::Sensor => Platform::Sensor(sensor::Sensor::read(fields)?),
+            Domain::Siren => Platform::Siren(siren::Siren::read(fields)?),
             Domain::Switch => Platform::Switch(switch::Switch::read(fields)?),
             Domain::Text => Platform::Text(text::Text::read(fields)?),
+            Domain::Update => Platform::Update(update::Update::read(fields)?),
+            Domain::Valve => Platform::Valve(valve::Valve::read(fields)?),
         })
     }
 
@@ -224,7 +259,9 @@ impl Platform {
         match self {
             Platform::BinarySensor(_) => Domain::BinarySensor,
             Platform::Button(_) => Domain::Button,
+            Platform::Climate(_) => Domain::Climate,
             Platform::Cover(_) => Domain::Cover,
+            Platform::DeviceTracker(_) => Domain::DeviceTracker,
             Platform::Event(_) => Domain::Event,
             Platform::Fan(_) => Domain::Fan,
             Platform::Light(_) => Domain::Light,
@@ -234,8 +271,11 @@ impl Platform {
             Platform::Scene(_) => Domain::Scene,
             Platform::Select(_) => Domain::Select,
             Platform::Sensor(_) => Domain::Sensor,
+            Platform::Siren(_) => Domain::Siren,
             Platform::Switch(_) => Domain::Switch,
             Platform::Text(_) => Domain::Text,
+            Platform::Update(_) => Domain::Update,
+            Platform::Valve(_) => Domain::Valve,
         }
     }
 
@@ -243,7 +283,9 @@ impl Platform {
         match self {
             Platform::BinarySensor(binary_sensor) => binary_sensor,
             Platform::Button(button) => button,
+            Platform::Climate(climate) => climate.as_ref(),
             Platform::Cover(cover) => cover,
+            Platform::DeviceTracker(device_tracker) => device_tracker,
             Platform::Event(event) => event,
             Platform::Fan(fan) => fan.as_ref(),
             Platform::Light(light) => light,
@@ -253,8 +295,11 @@ impl Platform {
             Platform::Scene(scene) => scene,
             Platform::Select(select) => select,
             Platform::Sensor(sensor) => sensor,
+            Platform::Siren(siren) => siren,
             Platform::Switch(switch) => switch,
             Platform::Text(text) => text,
+            Platform::Update(update) => update,
+            Platform::Valve(valve) => valve,
         }
     }
 
@@ -334,6 +379,15 @@ fn decode_word<'w>(
         return Ok(());
     }
     Err(Fault::Unexpected { found: shorten(&found), expected: expected.join(" or ") })
+}
+
+/// A payload of its own, the default where nothing is said, none where `null` is said.
+fn read_payload(fields: &mut Fields<'_>, key: &'static str, default: Option<&str>) -> Option<String> {
+    match fields.get_or_null(key) {
+        None => default.map(str::to_owned),
+        Some(node) if node.is_null() => None,
+        Some(_) => fields.text(key),
+    }
 }
 
 /// The beginning of a text that may be a whole payload.

@@ -6,22 +6,17 @@ use crate::yaml::{Fields, Key, Node, Problem, join};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Entities under the names that Home Assistant has and this project does not decode.
-const OTHER_PLATFORMS: [&str; 15] = [
+const OTHER_PLATFORMS: [&str; 10] = [
     "alarm_control_panel",
     "camera",
-    "climate",
     "date",
     "device_automation",
-    "device_tracker",
     "humidifier",
     "image",
     "lawn_mower",
-    "siren",
     "tag",
     "time",
-    "update",
     "vacuum",
-    "valve",
 ];
 
 /// Most problems that are told. A file with more is not a home, and every problem costs a search for

@@ -1,12 +1,16 @@
 //! Declarations, payloads and commands, from text to text. The payloads have the shapes that
 //! Zigbee2MQTT, Tasmota and ESPHome send.
 
+mod climates;
 mod commands;
 mod corpus;
 mod declarations;
 mod fans;
+mod lights;
 mod payloads;
 mod settings;
+mod sirens_and_valves;
+mod trackers_and_updates;
 
 use super::*;
 use crate::{Report, yaml};

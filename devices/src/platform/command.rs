@@ -39,6 +39,11 @@ impl CommandTopic {
         read_topic(fields, topic_key).map(|topic| CommandTopic { topic, qos, retain, template })
     }
 
+    /// Whether a template makes the payload.
+    pub(super) fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The message that carries `value`, through the template if there is one.
     pub(super) fn publish(&self, call: &Call<'_>, value: Data) -> Result<Publish, EncodeError> {
         self.publish_with(call, value, [])
@@ -211,6 +216,28 @@ impl Call<'_> {
 pub(super) fn pulse(publish: Publish, stamps: bool) -> Encoded {
     let assume = stamps.then(|| Report::Happened { attributes: BTreeMap::new() });
     Encoded { publishes: vec![publish], property: "", expect: Expectation::None, assume, repeatable: false }
+}
+
+/// One command of several parts, sent in their order; the last of them confirms. None of none.
+pub(super) fn merge(parts: Vec<Encoded>) -> Option<Encoded> {
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next()?;
+    for part in parts {
+        whole.publishes.extend(part.publishes);
+        whole.expect = part.expect;
+        whole.repeatable &= part.repeatable;
+        whole.assume = match (whole.assume, part.assume) {
+            (
+                Some(Report::Update { state: first, mut attributes }),
+                Some(Report::Update { state, attributes: more }),
+            ) => {
+                attributes.extend(more);
+                Some(Report::Update { state: state.or(first), attributes })
+            }
+            (first, second) => second.or(first),
+        };
+    }
+    Some(whole)
 }
 
 /// How an entity's state follows its commands.

@@ -1,7 +1,9 @@
 //! `cover`: a door, a blind, a garage; it opens, closes, stops, and may know its position.
 
 use super::command::{Call, CommandTopic, Feedback};
-use super::{Heard, Kind, PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, decode_word};
+use super::{
+    Heard, Kind, PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, decode_word, read_payload,
+};
 use crate::entity::{Fault, Payload};
 use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded, Expectation, Report, Value};
@@ -75,9 +77,9 @@ impl Cover {
         }
         let feedback = Feedback::read(fields, state.is_some() || position.is_some());
         Some(Cover {
-            payload_open: read_payload(fields, "payload_open", "OPEN"),
-            payload_close: read_payload(fields, "payload_close", "CLOSE"),
-            payload_stop: read_payload(fields, "payload_stop", "STOP"),
+            payload_open: read_payload(fields, "payload_open", Some("OPEN")),
+            payload_close: read_payload(fields, "payload_close", Some("CLOSE")),
+            payload_stop: read_payload(fields, "payload_stop", Some("STOP")),
             command,
             state,
             position,
@@ -233,15 +235,6 @@ impl Cover {
             attributes.insert(POSITION.to_owned(), Data::Int(position));
         }
         encoded
-    }
-}
-
-/// A payload of its own, the default where nothing is said, none where `null` is said.
-fn read_payload(fields: &mut Fields<'_>, key: &'static str, default: &str) -> Option<String> {
-    match fields.get_or_null(key) {
-        None => Some(default.to_owned()),
-        Some(node) if node.is_null() => None,
-        Some(_) => fields.text(key),
     }
 }
 

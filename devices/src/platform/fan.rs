@@ -30,31 +30,23 @@ pub(crate) struct Fan {
 
 const PERCENTAGE: Keys = Keys {
     attribute: "percentage",
-    state_topic: "percentage_state_topic",
-    state_template: "percentage_value_template",
-    command_topic: "percentage_command_topic",
-    command_template: "percentage_command_template",
+    state: ("percentage_state_topic", "percentage_value_template"),
+    command: Some(("percentage_command_topic", "percentage_command_template")),
 };
 const PRESET: Keys = Keys {
     attribute: "preset_mode",
-    state_topic: "preset_mode_state_topic",
-    state_template: "preset_mode_value_template",
-    command_topic: "preset_mode_command_topic",
-    command_template: "preset_mode_command_template",
+    state: ("preset_mode_state_topic", "preset_mode_value_template"),
+    command: Some(("preset_mode_command_topic", "preset_mode_command_template")),
 };
 const OSCILLATION: Keys = Keys {
     attribute: "oscillating",
-    state_topic: "oscillation_state_topic",
-    state_template: "oscillation_value_template",
-    command_topic: "oscillation_command_topic",
-    command_template: "oscillation_command_template",
+    state: ("oscillation_state_topic", "oscillation_value_template"),
+    command: Some(("oscillation_command_topic", "oscillation_command_template")),
 };
 const DIRECTION: Keys = Keys {
     attribute: "direction",
-    state_topic: "direction_state_topic",
-    state_template: "direction_value_template",
-    command_topic: "direction_command_topic",
-    command_template: "direction_command_template",
+    state: ("direction_state_topic", "direction_value_template"),
+    command: Some(("direction_command_topic", "direction_command_template")),
 };
 const DIRECTIONS: [&str; 2] = ["forward", "reverse"];
 

@@ -1,19 +1,22 @@
 //! `light`: on or off, and how bright, in the two schemas that devices mostly speak.
 
+mod color;
 mod json;
 mod topics;
 
 use super::command::{Call, expect_attribute};
+use super::property::text_list;
 use super::{Heard, Kind, Role, Update};
 use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded};
+use crate::{Data, EncodeError, Encoded, Report};
+use color::Color;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Light {
     /// `schema: basic`, the default: a topic for each property.
-    Topics(topics::TopicLight),
+    Topics(Box<topics::TopicLight>),
     /// `schema: json`: one object for all.
     Json(json::JsonLight),
 }
@@ -59,8 +62,24 @@ const DATA: [&str; 18] = [
 struct Wish {
     brightness: Option<f64>,
     transition: Option<f64>,
-    mireds: Option<i64>,
+    temperature: Option<Temperature>,
+    color: Option<Color>,
     effect: Option<String>,
+    flash: Option<Flash>,
+}
+
+/// A colour temperature, as asked for and in the other unit.
+#[derive(Clone, Copy)]
+struct Temperature {
+    mireds: i64,
+    kelvin: i64,
+}
+
+/// How long to flash.
+#[derive(Clone, Copy, PartialEq)]
+enum Flash {
+    Short,
+    Long,
 }
 
 impl Light {
@@ -72,7 +91,7 @@ impl Light {
             ("template", Schema::Template),
         ];
         match fields.choice("schema", &schemas).unwrap_or(Schema::Basic) {
-            Schema::Basic => topics::TopicLight::read(fields).map(Light::Topics),
+            Schema::Basic => topics::TopicLight::read(fields).map(Box::new).map(Light::Topics),
             Schema::Json => json::JsonLight::read(fields).map(Light::Json),
             Schema::Template => {
                 fields.fail("`schema: template` is not supported; `json` and `basic` are");
@@ -92,7 +111,7 @@ impl Kind for Light {
 
     fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
         match self {
-            Light::Topics(light) => light.decode(heard.role, heard.payload, update),
+            Light::Topics(light) => light.decode(heard, update),
             Light::Json(light) => light.decode(heard.payload, update),
         }
     }
@@ -121,6 +140,13 @@ impl Kind for Light {
         };
         let modes = modes.into_iter().map(|mode| Data::Text(mode.to_owned())).collect();
         attributes.insert("supported_color_modes".to_owned(), Data::List(modes));
+        let effects = match self {
+            Light::Topics(light) => light.effects(),
+            Light::Json(light) => light.effects(),
+        };
+        if !effects.is_empty() {
+            attributes.insert("effect_list".to_owned(), text_list(effects));
+        }
         super::add_assumed(feedback.is_optimistic, attributes);
     }
 }
@@ -128,20 +154,84 @@ impl Kind for Light {
 impl Wish {
     fn read(call: &Call<'_>) -> Result<Wish, EncodeError> {
         call.check_data(&DATA)?;
-        let mireds = match call.number("color_temp")? {
-            Some(mireds) => Some(mireds),
-            None => match call.number("color_temp_kelvin")? {
-                Some(kelvin) => Some(kelvin),
-                None => call.number("kelvin")?,
-            }
-            .map(|kelvin| 1_000_000.0 / kelvin.max(1.0)),
+        let flash = match call.text("flash")?.as_deref() {
+            None => None,
+            Some("short") => Some(Flash::Short),
+            Some("long") => Some(Flash::Long),
+            Some(_) => return Err(call.data_error("flash", "is neither `short` nor `long`")),
         };
         Ok(Wish {
             brightness: read_brightness(call)?,
             transition: call.number("transition")?.map(|seconds| seconds.clamp(0.0, 6553.0)),
-            mireds: mireds.map(|mireds| mireds.trunc() as i64),
-            effect: call.data.get("effect").and_then(Data::as_text).map(str::to_owned),
+            temperature: Temperature::read(call)?,
+            color: read_color(call)?,
+            effect: call.text("effect")?,
+            flash,
         })
+    }
+}
+
+impl Temperature {
+    fn read(call: &Call<'_>) -> Result<Option<Temperature>, EncodeError> {
+        const MOST: f64 = 1_000_000.0;
+        let other = |number: f64| (MOST / number).floor() as i64;
+        if let Some(mireds) = call.number_between("color_temp", 1.0, MOST)?.map(f64::trunc) {
+            return Ok(Some(Temperature { mireds: mireds as i64, kelvin: other(mireds) }));
+        }
+        let kelvin = match call.number_between("color_temp_kelvin", 1.0, MOST)? {
+            Some(kelvin) => Some(kelvin),
+            None => call.number_between("kelvin", 1.0, MOST)?,
+        };
+        let kelvin = kelvin.map(f64::trunc);
+        Ok(kelvin.map(|kelvin| Temperature { mireds: other(kelvin), kelvin: kelvin as i64 }))
+    }
+
+    /// The attributes that show it.
+    fn attributes(self) -> [(&'static str, Data); 2] {
+        [("color_temp", Data::Int(self.mireds)), ("color_temp_kelvin", Data::Int(self.kelvin))]
+    }
+}
+
+/// The colour asked for, by name or by numbers.
+fn read_color(call: &Call<'_>) -> Result<Option<Color>, EncodeError> {
+    if let Some(name) = call.text("color_name")? {
+        let unknown = || call.data_error("color_name", &format!("`{name}` is not a colour known here"));
+        return Color::from_name(&name).map(Some).ok_or_else(unknown);
+    }
+    if let Some([hue, saturation]) = read_numbers(call, "hs_color", [360.0, 100.0])? {
+        return Ok(Some(Color::Hs(hue, saturation)));
+    }
+    if let Some([x, y]) = read_numbers(call, "xy_color", [1.0, 1.0])? {
+        return Ok(Some(Color::Xy(x, y)));
+    }
+    let rgb = read_numbers(call, "rgb_color", [FULL; 3])?;
+    Ok(rgb.map(|rgb| Color::Rgb(rgb.map(|channel| channel as i64))))
+}
+
+/// Numbers from zero up to `most`, as a list or in a text (a rendered template).
+fn read_numbers<const N: usize>(
+    call: &Call<'_>,
+    key: &str,
+    most: [f64; N],
+) -> Result<Option<[f64; N]>, EncodeError> {
+    let numbers: Option<Vec<f64>> = match call.data.get(key) {
+        None | Some(Data::Null) => return Ok(None),
+        Some(Data::List(list)) => list.iter().map(Data::to_number).collect(),
+        Some(Data::Text(text)) => {
+            let text = text.trim().trim_matches(['[', ']', '(', ')']);
+            text.split(',').map(|number| number.trim().parse().ok()).collect()
+        }
+        Some(Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Map(_) | Data::Time(_)) => None,
+    };
+    let numbers: Option<[f64; N]> = numbers.and_then(|numbers| numbers.try_into().ok());
+    match numbers {
+        Some(numbers) if numbers.iter().zip(most).all(|(number, most)| (0.0..=most).contains(number)) => {
+            Ok(Some(numbers))
+        }
+        Some(_) | None => Err(call.data_error(
+            key,
+            &format!("is not {N} numbers from 0 to {}", most.map(|most| most.to_string()).join(", ")),
+        )),
     }
 }
 
@@ -190,4 +280,11 @@ fn read_scale(fields: &mut Fields<'_>) -> f64 {
 fn expect_brightness(encoded: &mut Encoded, brightness: f64, is_heard: bool) {
     let value = Data::Int(brightness as i64);
     expect_attribute(encoded, "brightness", value, BRIGHTNESS_TOLERANCE, is_heard);
+}
+
+/// Makes attributes part of what is assumed.
+fn assume(encoded: &mut Encoded, more: impl IntoIterator<Item = (&'static str, Data)>) {
+    if let Some(Report::Update { attributes, .. }) = &mut encoded.assume {
+        attributes.extend(more.into_iter().map(|(name, data)| (name.to_owned(), data)));
+    }
 }

@@ -7,49 +7,62 @@ use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded, Publish};
 
 /// The keys that declare a property, and the attribute that shows it.
-pub(super) struct Keys {
-    pub(super) attribute: &'static str,
-    pub(super) state_topic: &'static str,
-    pub(super) state_template: &'static str,
-    pub(super) command_topic: &'static str,
-    pub(super) command_template: &'static str,
+pub(in crate::platform) struct Keys {
+    pub(in crate::platform) attribute: &'static str,
+    /// The topic and its template.
+    pub(in crate::platform) state: (&'static str, &'static str),
+    /// The same; none if it is only heard.
+    pub(in crate::platform) command: Option<(&'static str, &'static str)>,
 }
 
 /// Where a property is heard and told.
 #[derive(Clone, Debug)]
-pub(super) struct Property {
-    pub(super) attribute: &'static str,
+pub(in crate::platform) struct Property {
+    pub(in crate::platform) attribute: &'static str,
     command_key: &'static str,
-    pub(super) source: Option<Source>,
-    pub(super) command: Option<CommandTopic>,
+    source: Option<Source>,
+    command: Option<CommandTopic>,
     feedback: Feedback,
 }
 
 impl Property {
-    pub(super) fn read(fields: &mut Fields<'_>, keys: &Keys) -> Property {
-        let source = Source::read(fields, keys.state_topic, Some(keys.state_template));
-        let command = CommandTopic::read(fields, keys.command_topic, keys.command_template);
+    pub(in crate::platform) fn read(fields: &mut Fields<'_>, keys: &Keys) -> Property {
+        let source = Source::read(fields, keys.state.0, Some(keys.state.1));
+        let command = keys.command.and_then(|(topic, template)| CommandTopic::read(fields, topic, template));
+        let command_key = keys.command.map_or("command_topic", |(topic, _)| topic);
         let feedback = Feedback::read(fields, source.is_some());
-        Property { attribute: keys.attribute, command_key: keys.command_topic, source, command, feedback }
+        Property { attribute: keys.attribute, command_key, source, command, feedback }
     }
 
     /// Whether it can be told.
-    pub(super) fn is_told(&self) -> bool {
+    pub(in crate::platform) fn is_told(&self) -> bool {
         self.command.is_some()
     }
 
     /// Where it is heard, as the `n`-th of the entity's properties.
-    pub(super) fn source(&self, n: u8) -> Option<(&str, Role)> {
+    pub(in crate::platform) fn source(&self, n: u8) -> Option<(&str, Role)> {
         self.source.as_ref().map(|source| (source.filter.as_str(), Role::Property(n)))
     }
 
     /// What a message gives for it; none if it says nothing here.
-    pub(super) fn render(&self, heard: &Heard<'_, '_>) -> Result<Option<String>, Fault> {
+    pub(in crate::platform) fn render(&self, heard: &Heard<'_, '_>) -> Result<Option<String>, Fault> {
         heard.payload.render(self.source.as_ref().and_then(|source| source.template.as_ref()))
     }
 
+    /// Takes a number over, or null for `None`.
+    pub(in crate::platform) fn decode_number(
+        &self,
+        heard: &Heard<'_, '_>,
+        update: &mut Update,
+    ) -> Result<(), Fault> {
+        let Some(found) = self.render(heard)? else { return Ok(()) };
+        let data = if found == PAYLOAD_NONE { Data::Null } else { number(read_number(&found)?) };
+        self.set(update, data);
+        Ok(())
+    }
+
     /// Takes a text over, or null for `reset`. `options` are all there may be; empty, if any.
-    pub(super) fn decode_text(
+    pub(in crate::platform) fn decode_text(
         &self,
         heard: &Heard<'_, '_>,
         reset: &str,
@@ -68,18 +81,32 @@ impl Property {
         Ok(())
     }
 
-    pub(super) fn set(&self, update: &mut Update, data: Data) {
+    pub(in crate::platform) fn set(&self, update: &mut Update, data: Data) {
         update.attributes.insert(self.attribute.to_owned(), data);
     }
 
     /// The message that tells it.
-    pub(super) fn publish(&self, call: &Call<'_>, payload: Data) -> Result<Publish, EncodeError> {
+    pub(in crate::platform) fn publish(
+        &self,
+        call: &Call<'_>,
+        payload: Data,
+    ) -> Result<Publish, EncodeError> {
+        self.publish_with(call, payload, [])
+    }
+
+    /// The same with further variables for the template.
+    pub(in crate::platform) fn publish_with<'v>(
+        &self,
+        call: &Call<'_>,
+        payload: Data,
+        variables: impl IntoIterator<Item = (&'v str, Data)>,
+    ) -> Result<Publish, EncodeError> {
         let command = self.command.as_ref().ok_or_else(|| call.unsupported(self.command_key))?;
-        command.publish(call, payload)
+        command.publish_with(call, payload, variables)
     }
 
     /// A command that sets it to `value`, said as `payload`.
-    pub(super) fn encode(
+    pub(in crate::platform) fn encode(
         &self,
         call: &Call<'_>,
         payload: Data,
@@ -91,7 +118,7 @@ impl Property {
     }
 
     /// Adds its message to a command of which it is a part. The last part confirms.
-    pub(super) fn append(
+    pub(in crate::platform) fn append(
         &self,
         call: &Call<'_>,
         encoded: &mut Encoded,
@@ -106,17 +133,17 @@ impl Property {
 }
 
 /// Reads a finite number.
-pub(super) fn read_number(text: &str) -> Result<f64, Fault> {
+pub(in crate::platform) fn read_number(text: &str) -> Result<f64, Fault> {
     let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
     number.ok_or_else(|| Fault::NotNumber(shorten(text)))
 }
 
 /// A number, whole where it is.
-pub(super) fn number(number: f64) -> Data {
+pub(in crate::platform) fn number(number: f64) -> Data {
     if number.fract() == 0.0 && number.abs() < 1e15 { Data::Int(number as i64) } else { Data::Float(number) }
 }
 
 /// Texts as an attribute.
-pub(super) fn text_list(texts: &[String]) -> Data {
+pub(in crate::platform) fn text_list(texts: &[String]) -> Data {
     Data::List(texts.iter().map(|text| text.as_str().into()).collect())
 }

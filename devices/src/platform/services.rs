@@ -5,6 +5,18 @@ use super::Domain;
 
 const SWITCHED: &[&str] = &["turn_on", "turn_off", "toggle"];
 
+const CLIMATE: &[&str] = &[
+    "turn_on",
+    "turn_off",
+    "toggle",
+    "set_hvac_mode",
+    "set_temperature",
+    "set_humidity",
+    "set_fan_mode",
+    "set_preset_mode",
+    "set_swing_mode",
+    "set_swing_horizontal_mode",
+];
 const FAN: &[&str] = &[
     "turn_on",
     "turn_off",
@@ -33,15 +45,18 @@ pub fn services_of(domain: &str) -> Option<&'static [&'static str]> {
 
 pub(super) fn of(domain: Domain) -> &'static [&'static str] {
     match domain {
-        Domain::BinarySensor | Domain::Event | Domain::Sensor => &[],
+        Domain::BinarySensor | Domain::DeviceTracker | Domain::Event | Domain::Sensor => &[],
         Domain::Cover => &["open_cover", "close_cover", "stop_cover", "toggle", "set_cover_position"],
         Domain::Button => &["press"],
+        Domain::Climate => CLIMATE,
         Domain::Fan => FAN,
-        Domain::Light | Domain::Switch => SWITCHED,
+        Domain::Light | Domain::Siren | Domain::Switch => SWITCHED,
         Domain::Lock => &["lock", "unlock", "open"],
         Domain::Notify => &["send_message"],
         Domain::Number | Domain::Text => &["set_value"],
         Domain::Scene => &["turn_on"],
         Domain::Select => SELECT,
+        Domain::Update => &["install"],
+        Domain::Valve => &["open_valve", "close_valve", "stop_valve", "toggle", "set_valve_position"],
     }
 }

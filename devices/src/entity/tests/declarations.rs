@@ -71,7 +71,7 @@ fn every_slip_is_told_with_its_place() {
         "sensr: {name: a, state_topic: s}",
         "home.yaml:1:1: mqtt: `sensr` is no kind of entity (did you mean `sensor`?)",
     );
-    problem("climate: {name: a}", "home.yaml:1:1: mqtt: entities of the kind `climate` are not supported");
+    problem("vacuum: {name: a}", "home.yaml:1:1: mqtt: entities of the kind `vacuum` are not supported");
     problem("light: 5", "home.yaml:1:8: mqtt.light: expected a mapping, found an integer");
     problem(
         "switch: {name: a, command_topic: c, qos: 3}",

@@ -1,11 +1,15 @@
 //! The default schema: `command_topic` for on and off, further topics for further properties.
 
-use super::{Wish, current_brightness, expect_brightness, from_scale, read_scale, to_scale};
-use crate::entity::{Fault, Payload};
+use super::color::Color;
+use super::{
+    Temperature, Wish, assume, current_brightness, expect_brightness, from_scale, read_scale, to_scale,
+};
+use crate::entity::Fault;
 use crate::platform::command::{Call, CommandTopic, Feedback};
-use crate::platform::{PAYLOAD_NONE, Role, Source, Update, decode_word, shorten};
+use crate::platform::property::{Keys, Property, read_number};
+use crate::platform::{Heard, PAYLOAD_NONE, Role, Source, Update, decode_word, shorten};
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded};
+use crate::{Data, EncodeError, Encoded, Publish};
 
 #[derive(Clone, Debug)]
 pub(crate) struct TopicLight {
@@ -17,8 +21,16 @@ pub(crate) struct TopicLight {
     brightness: Option<Source>,
     scale: f64,
     on_command: OnCommand,
+    /// In the order of [`KEYS`].
+    properties: Vec<Property>,
+    effects: Vec<String>,
+    /// Whether color temperatures are said in kelvin rather than in mireds.
+    is_kelvin: bool,
     feedback: Feedback,
 }
+
+/// Attributes that a command sets.
+type Shown = Vec<(&'static str, Data)>;
 
 /// When `payload_on` is sent, if a brightness is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,32 +41,14 @@ enum OnCommand {
     Brightness,
 }
 
-/// Colours and effects, which are taken and not acted on.
-const ACCEPTED: [&str; 38] = [
+/// Color modes of five channels and of white alone, which are taken and not acted on.
+const ACCEPTED: [&str; 17] = [
     "color_mode_state_topic",
     "color_mode_value_template",
-    "color_temp_command_template",
-    "color_temp_command_topic",
-    "color_temp_kelvin",
-    "color_temp_state_topic",
-    "color_temp_value_template",
-    "effect_command_template",
-    "effect_command_topic",
-    "effect_list",
-    "effect_state_topic",
-    "effect_value_template",
-    "hs_command_template",
-    "hs_command_topic",
-    "hs_state_topic",
-    "hs_value_template",
     "max_kelvin",
     "max_mireds",
     "min_kelvin",
     "min_mireds",
-    "rgb_command_template",
-    "rgb_command_topic",
-    "rgb_state_topic",
-    "rgb_value_template",
     "rgbw_command_template",
     "rgbw_command_topic",
     "rgbw_state_topic",
@@ -64,11 +58,44 @@ const ACCEPTED: [&str; 38] = [
     "rgbww_state_topic",
     "rgbww_value_template",
     "white_command_topic",
+    "white_command_template",
     "white_scale",
-    "xy_command_template",
-    "xy_command_topic",
-    "xy_state_topic",
-    "xy_value_template",
+];
+
+const TEMPERATURE: usize = 0;
+const EFFECT: usize = 1;
+/// The colors in the order of their keys below.
+const HS: usize = 2;
+const RGB: usize = 3;
+const XY: usize = 4;
+const COLORS: [(usize, &str); 3] = [(HS, "hs"), (RGB, "rgb"), (XY, "xy")];
+
+const KEYS: [Keys; 5] = [
+    Keys {
+        attribute: "color_temp",
+        state: ("color_temp_state_topic", "color_temp_value_template"),
+        command: Some(("color_temp_command_topic", "color_temp_command_template")),
+    },
+    Keys {
+        attribute: "effect",
+        state: ("effect_state_topic", "effect_value_template"),
+        command: Some(("effect_command_topic", "effect_command_template")),
+    },
+    Keys {
+        attribute: "hs_color",
+        state: ("hs_state_topic", "hs_value_template"),
+        command: Some(("hs_command_topic", "hs_command_template")),
+    },
+    Keys {
+        attribute: "rgb_color",
+        state: ("rgb_state_topic", "rgb_value_template"),
+        command: Some(("rgb_command_topic", "rgb_command_template")),
+    },
+    Keys {
+        attribute: "xy_color",
+        state: ("xy_state_topic", "xy_value_template"),
+        command: Some(("xy_command_topic", "xy_command_template")),
+    },
 ];
 
 impl TopicLight {
@@ -99,6 +126,9 @@ impl TopicLight {
             brightness,
             scale,
             on_command,
+            properties: KEYS.iter().map(|keys| Property::read(fields, keys)).collect(),
+            effects: fields.texts("effect_list"),
+            is_kelvin: fields.boolean("color_temp_kelvin").unwrap_or(false),
             feedback,
         })
     }
@@ -106,11 +136,16 @@ impl TopicLight {
     pub(super) fn sources(&self) -> Vec<(&str, Role)> {
         let state = self.state.iter().map(|state| (state.filter.as_str(), Role::State));
         let brightness = self.brightness.iter().map(|source| (source.filter.as_str(), Role::Brightness));
-        state.chain(brightness).collect()
+        let properties = (0..).zip(&self.properties).filter_map(|(n, property)| property.source(n));
+        state.chain(brightness).chain(properties).collect()
     }
 
-    pub(super) fn decode(&self, role: Role, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
-        if role != Role::Brightness {
+    pub(super) fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
+        let payload = heard.payload;
+        if let Role::Property(n) = heard.role {
+            return self.decode_property(usize::from(n), heard, update);
+        }
+        if heard.role != Role::Brightness {
             let words = [(self.on.as_str(), "on"), (&self.off, "off")];
             return decode_word(payload, self.state.as_ref(), words, update);
         }
@@ -125,6 +160,96 @@ impl TopicLight {
             update.attributes.insert("brightness".to_owned(), brightness);
         }
         Ok(())
+    }
+
+    fn decode_property(&self, n: usize, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
+        let Some(property) = self.properties.get(n) else { return Ok(()) };
+        if n == EFFECT {
+            return property.decode_text(heard, PAYLOAD_NONE, &[], update);
+        }
+        let Some(found) = property.render(heard)? else { return Ok(()) };
+        if found == PAYLOAD_NONE {
+            property.set(update, Data::Null);
+            return Ok(());
+        }
+        let numbers = found.split(',').map(read_number).collect::<Result<Vec<f64>, Fault>>()?;
+        let channel = |channel: f64| channel.clamp(0.0, super::FULL) as i64;
+        let color = match (n, numbers.as_slice()) {
+            (TEMPERATURE, [said]) if *said >= 1.0 => {
+                let (said, other) = (*said as i64, (1_000_000.0 / said) as i64);
+                let (mireds, kelvin) = if self.is_kelvin { (other, said) } else { (said, other) };
+                let shown = Temperature { mireds, kelvin }.attributes();
+                let shown = shown.into_iter().chain([("color_mode", Data::from("color_temp"))]);
+                update.attributes.extend(shown.map(|(name, data)| (name.to_owned(), data)));
+                return Ok(());
+            }
+            (HS, [hue, saturation]) => Color::Hs(*hue, *saturation),
+            (RGB, [red, green, blue]) => Color::Rgb([channel(*red), channel(*green), channel(*blue)]),
+            (XY, [x, y]) => Color::Xy(*x, *y),
+            _ => {
+                let expected = "numbers with commas between".to_owned();
+                return Err(Fault::Unexpected { found: shorten(&found), expected });
+            }
+        };
+        let shown = color.attributes().into_iter().chain([("color_mode", Data::from(color.mode()))]);
+        update.attributes.extend(shown.map(|(name, data)| (name.to_owned(), data)));
+        Ok(())
+    }
+
+    /// Which colors can be told.
+    fn has_mode(&self, mode: &str) -> bool {
+        COLORS.into_iter().any(|(n, known)| known == mode && self.properties[n].is_told())
+    }
+
+    /// The messages for color, temperature and effect, as far as this light has topics for them, and
+    /// the attributes that they set.
+    fn encode_properties(&self, call: &Call<'_>, wish: &Wish) -> Result<(Vec<Publish>, Shown), EncodeError> {
+        let (mut publishes, mut shown) = (Vec::new(), Vec::new());
+        if let Some(color) = wish.color.and_then(|color| color.for_modes(|mode| self.has_mode(mode))) {
+            publishes.push(self.publish_color(call, wish, color)?);
+            shown.extend(color.attributes());
+            shown.push(("color_mode", color.mode().into()));
+        }
+        let temperature = &self.properties[TEMPERATURE];
+        if let Some(both) = wish.temperature.filter(|_| temperature.is_told()) {
+            let said = if self.is_kelvin { both.kelvin } else { both.mireds };
+            publishes.push(temperature.publish(call, Data::Int(said))?);
+            shown.extend(both.attributes());
+            shown.push(("color_mode", "color_temp".into()));
+        }
+        let property = &self.properties[EFFECT];
+        if let Some(effect) = wish.effect.clone().filter(|_| property.is_told()) {
+            publishes.push(property.publish(call, effect.as_str().into())?);
+            shown.push(("effect", Data::Text(effect)));
+        }
+        Ok((publishes, shown))
+    }
+
+    fn publish_color(&self, call: &Call<'_>, wish: &Wish, color: Color) -> Result<Publish, EncodeError> {
+        match color {
+            Color::Hs(hue, saturation) => {
+                let text = format!("{hue:?},{saturation:?}");
+                let variables = [("hue", Data::Float(hue)), ("sat", Data::Float(saturation))];
+                self.properties[HS].publish_with(call, Data::Text(text), variables)
+            }
+            Color::Rgb(rgb) => {
+                // Without a topic for the brightness the color carries it.
+                let brightness = wish.brightness.or_else(|| current_brightness(call)).unwrap_or(super::FULL);
+                let [red, green, blue] = match self.brightness_command {
+                    Some(_) => rgb,
+                    None => rgb.map(|channel| (channel as f64 * brightness / super::FULL) as i64),
+                };
+                let text = format!("{red},{green},{blue}");
+                let variables =
+                    [("red", Data::Int(red)), ("green", Data::Int(green)), ("blue", Data::Int(blue))];
+                self.properties[RGB].publish_with(call, Data::Text(text), variables)
+            }
+            Color::Xy(x, y) => {
+                let text = format!("{x:?},{y:?}");
+                let variables = [("x", Data::Float(x)), ("y", Data::Float(y))];
+                self.properties[XY].publish_with(call, Data::Text(text), variables)
+            }
+        }
     }
 
     pub(super) fn encode_on(&self, call: &Call<'_>, wish: &Wish) -> Result<Encoded, EncodeError> {
@@ -143,14 +268,17 @@ impl TopicLight {
             OnCommand::First | OnCommand::Last => Some(self.command.publish(call, self.on.as_str().into())?),
         };
         let sets_level = level.is_some();
+        let (more, shown) = self.encode_properties(call, wish)?;
+        let level = level.into_iter().chain(more);
         let publishes = match self.on_command {
             OnCommand::First => on.into_iter().chain(level).collect(),
-            OnCommand::Last | OnCommand::Brightness => level.into_iter().chain(on).collect(),
+            OnCommand::Last | OnCommand::Brightness => level.chain(on).collect(),
         };
         let mut encoded = self.feedback.to_state(publishes, "on", &[]);
         if let (true, Some(brightness)) = (sets_level, brightness) {
             expect_brightness(&mut encoded, brightness, self.brightness.is_some());
         }
+        assume(&mut encoded, shown);
         Ok(encoded)
     }
 
@@ -160,7 +288,19 @@ impl TopicLight {
     }
 
     pub(super) fn color_modes(&self) -> Vec<&str> {
-        vec![if self.brightness_command.is_some() { "brightness" } else { "onoff" }]
+        let mut modes: Vec<&str> = COLORS.into_iter().map(|(_, mode)| mode).collect();
+        modes.retain(|mode| self.has_mode(mode));
+        if self.properties[TEMPERATURE].is_told() {
+            modes.insert(0, "color_temp");
+        }
+        if modes.is_empty() {
+            modes.push(if self.brightness_command.is_some() { "brightness" } else { "onoff" });
+        }
+        modes
+    }
+
+    pub(super) fn effects(&self) -> &[String] {
+        &self.effects
     }
 
     pub(super) fn feedback(&self) -> Feedback {

@@ -1,0 +1,261 @@
+//! Colours in the ways in which services and devices say them, and from one way into another.
+//!
+//! The arithmetic is that of Home Assistant (the wide gamut of Philips Hue), with roots by Newton's
+//! method: every node has to come to the same bits, and a system's `pow` does not promise that.
+
+use crate::Data;
+
+/// A colour in one of the ways of saying it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Color {
+    /// Hue in degrees, saturation in percent.
+    Hs(f64, f64),
+    /// Red, green and blue from 0 to 255.
+    Rgb([i64; 3]),
+    /// CIE 1931.
+    Xy(f64, f64),
+}
+
+/// The names that people use most, of CSS.
+const NAMES: [(&str, [i64; 3]); 28] = [
+    ("aqua", [0, 255, 255]),
+    ("black", [0, 0, 0]),
+    ("blue", [0, 0, 255]),
+    ("brown", [165, 42, 42]),
+    ("coral", [255, 127, 80]),
+    ("crimson", [220, 20, 60]),
+    ("cyan", [0, 255, 255]),
+    ("darkblue", [0, 0, 139]),
+    ("darkgreen", [0, 100, 0]),
+    ("darkorange", [255, 140, 0]),
+    ("darkred", [139, 0, 0]),
+    ("deeppink", [255, 20, 147]),
+    ("gold", [255, 215, 0]),
+    ("green", [0, 128, 0]),
+    ("homeassistant", [24, 188, 242]),
+    ("indigo", [75, 0, 130]),
+    ("lightblue", [173, 216, 230]),
+    ("lime", [0, 255, 0]),
+    ("magenta", [255, 0, 255]),
+    ("orange", [255, 165, 0]),
+    ("pink", [255, 192, 203]),
+    ("purple", [128, 0, 128]),
+    ("red", [255, 0, 0]),
+    ("teal", [0, 128, 128]),
+    ("turquoise", [64, 224, 208]),
+    ("violet", [238, 130, 238]),
+    ("white", [255, 255, 255]),
+    ("yellow", [255, 255, 0]),
+];
+
+impl Color {
+    /// The colour of a name, which may be written with spaces.
+    pub(super) fn from_name(name: &str) -> Option<Color> {
+        let name = name.replace(' ', "").to_ascii_lowercase();
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, rgb)| Color::Rgb(*rgb))
+    }
+
+    pub(super) fn to_hs(self) -> (f64, f64) {
+        match self {
+            Color::Hs(hue, saturation) => (hue, saturation),
+            Color::Rgb(rgb) => hs_of_rgb(rgb),
+            Color::Xy(x, y) => hs_of_rgb(rgb_of_xy(x, y)),
+        }
+    }
+
+    pub(super) fn to_rgb(self) -> [i64; 3] {
+        match self {
+            Color::Hs(hue, saturation) => rgb_of_hs(hue, saturation),
+            Color::Rgb(rgb) => rgb,
+            Color::Xy(x, y) => rgb_of_xy(x, y),
+        }
+    }
+
+    pub(super) fn to_xy(self) -> (f64, f64) {
+        match self {
+            Color::Hs(hue, saturation) => xy_of_rgb(rgb_of_hs(hue, saturation)),
+            Color::Rgb(rgb) => xy_of_rgb(rgb),
+            Color::Xy(x, y) => (x, y),
+        }
+    }
+
+    /// The name of its way among Home Assistant's colour modes.
+    pub(super) fn mode(self) -> &'static str {
+        match self {
+            Color::Hs(..) => "hs",
+            Color::Rgb(_) => "rgb",
+            Color::Xy(..) => "xy",
+        }
+    }
+
+    /// The same colour in a way that a light understands, the nearest first; none if it has no
+    /// colours.
+    pub(super) fn for_modes(self, has: impl Fn(&str) -> bool) -> Option<Color> {
+        let order: [&str; 3] = match self {
+            Color::Hs(..) => ["hs", "rgb", "xy"],
+            Color::Rgb(_) => ["rgb", "hs", "xy"],
+            Color::Xy(..) => ["xy", "hs", "rgb"],
+        };
+        Some(match order.into_iter().find(|mode| has(mode))? {
+            "hs" => {
+                let (hue, saturation) = self.to_hs();
+                Color::Hs(hue, saturation)
+            }
+            "rgb" => Color::Rgb(self.to_rgb()),
+            _ => {
+                let (x, y) = self.to_xy();
+                Color::Xy(x, y)
+            }
+        })
+    }
+
+    /// The attributes that show it.
+    pub(super) fn attributes(self) -> [(&'static str, Data); 3] {
+        let pair = |(a, b): (f64, f64), digits| {
+            Data::List(vec![Data::Float(rounded(a, digits)), Data::Float(rounded(b, digits))])
+        };
+        [
+            ("hs_color", pair(self.to_hs(), 1e3)),
+            ("rgb_color", Data::List(self.to_rgb().map(Data::Int).to_vec())),
+            ("xy_color", pair(self.to_xy(), 1e6)),
+        ]
+    }
+}
+
+/// The names of [`Color::attributes`].
+pub(super) const ATTRIBUTES: [&str; 3] = ["hs_color", "rgb_color", "xy_color"];
+
+fn rounded(number: f64, digits: f64) -> f64 {
+    (number * digits).round_ties_even() / digits
+}
+
+fn rgb_of_hs(hue: f64, saturation: f64) -> [i64; 3] {
+    let saturation = (saturation / 100.0).clamp(0.0, 1.0);
+    let sector = hue.rem_euclid(360.0) / 60.0;
+    let part = sector.fract();
+    let low = 1.0 - saturation;
+    let (falling, rising) = (1.0 - saturation * part, 1.0 - saturation * (1.0 - part));
+    let rgb = match sector as i64 {
+        0 => [1.0, rising, low],
+        1 => [falling, 1.0, low],
+        2 => [low, 1.0, rising],
+        3 => [low, falling, 1.0],
+        4 => [rising, low, 1.0],
+        _ => [1.0, low, falling],
+    };
+    rgb.map(|channel| (channel * 255.0).round_ties_even() as i64)
+}
+
+fn hs_of_rgb(rgb: [i64; 3]) -> (f64, f64) {
+    let [red, green, blue] = rgb.map(|channel| channel as f64 / 255.0);
+    let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
+    if most <= least {
+        return (0.0, 0.0);
+    }
+    let far = |channel: f64| (most - channel) / (most - least);
+    let sector = if red == most {
+        far(blue) - far(green)
+    } else if green == most {
+        2.0 + far(red) - far(blue)
+    } else {
+        4.0 + far(green) - far(red)
+    };
+    let hue = (sector / 6.0).rem_euclid(1.0) * 360.0;
+    (rounded(hue, 1e3), rounded((most - least) / most * 100.0, 1e3))
+}
+
+fn xy_of_rgb(rgb: [i64; 3]) -> (f64, f64) {
+    let [red, green, blue] = rgb.map(|channel| linear(channel as f64 / 255.0));
+    let x = red * 0.664_511 + green * 0.154_324 + blue * 0.162_028;
+    let y = red * 0.283_881 + green * 0.668_433 + blue * 0.047_685;
+    let z = red * 0.000_088 + green * 0.072_310 + blue * 0.986_039;
+    let sum = x + y + z;
+    if sum <= 0.0 { (0.0, 0.0) } else { (rounded(x / sum, 1e3), rounded(y / sum, 1e3)) }
+}
+
+fn rgb_of_xy(x: f64, y: f64) -> [i64; 3] {
+    let y = if y <= 0.0 { 1e-11 } else { y };
+    let (big_x, big_z) = (x / y, (1.0 - x - y) / y);
+    let rgb = [
+        big_x * 1.656_492 - 0.354_851 - big_z * 0.255_038,
+        big_x * -0.707_196 + 1.655_397 + big_z * 0.036_152,
+        big_x * 0.051_713 - 0.121_364 + big_z * 1.011_530,
+    ];
+    let rgb = rgb.map(|channel| gamma(channel).max(0.0));
+    let most = rgb[0].max(rgb[1]).max(rgb[2]);
+    let scale = if most > 1.0 { most } else { 1.0 };
+    rgb.map(|channel| (channel / scale * 255.0) as i64)
+}
+
+/// From a channel as screens have it to light.
+fn linear(channel: f64) -> f64 {
+    if channel <= 0.04045 {
+        return channel / 12.92;
+    }
+    let base = (channel + 0.055) / 1.055;
+    // The power of 2.4.
+    base * base * root::<5>(base * base)
+}
+
+/// From light to a channel as screens have it.
+fn gamma(light: f64) -> f64 {
+    if light <= 0.003_130_8 {
+        return light * 12.92;
+    }
+    // The power of 5/12, which is 1/2.4.
+    let fourth = (light * light * light * light * light).sqrt().sqrt();
+    1.055 * root::<3>(fourth) - 0.055
+}
+
+/// The `N`-th root by Newton's method, to the last bits for what colours consist of.
+fn root<const N: i32>(number: f64) -> f64 {
+    const STEPS: usize = 80;
+    let mut root = number.max(1.0);
+    for _ in 0..STEPS {
+        let mut power = 1.0;
+        for _ in 1..N {
+            power *= root;
+        }
+        root = (root * f64::from(N - 1) + number / power) / f64::from(N);
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_are_roots() {
+        for number in [1e-6_f64, 0.01, 0.5, 1.0, 7.0, 1e6] {
+            let (fifth, third) = (root::<5>(number), root::<3>(number));
+            assert!((fifth.powi(5) - number).abs() < 1e-9 * number, "{number}");
+            assert!((third.powi(3) - number).abs() < 1e-9 * number, "{number}");
+        }
+    }
+
+    #[test]
+    fn colours_turn_into_one_another() {
+        let check = |color: Color, hs: (f64, f64), rgb: [i64; 3], xy: (f64, f64)| {
+            assert_eq!((color.to_hs(), color.to_rgb(), color.to_xy()), (hs, rgb, xy), "{color:?}");
+        };
+        check(Color::Rgb([255, 0, 0]), (0.0, 100.0), [255, 0, 0], (0.701, 0.299));
+        check(Color::Rgb([0, 255, 0]), (120.0, 100.0), [0, 255, 0], (0.172, 0.747));
+        check(Color::Rgb([0, 0, 255]), (240.0, 100.0), [0, 0, 255], (0.136, 0.04));
+        check(Color::Rgb([255, 255, 255]), (0.0, 0.0), [255, 255, 255], (0.323, 0.329));
+        check(Color::Rgb([0, 0, 0]), (0.0, 0.0), [0, 0, 0], (0.0, 0.0));
+        check(Color::Hs(30.0, 50.0), (30.0, 50.0), [255, 191, 128], (0.466, 0.384));
+        assert_eq!(Color::from_name("Deep Pink"), Some(Color::Rgb([255, 20, 147])));
+        assert_eq!(Color::from_name("mauvish"), None);
+    }
+
+    #[test]
+    fn any_point_has_a_colour() {
+        for x in 0..=10 {
+            for y in 0..=10 {
+                let rgb = Color::Xy(f64::from(x) / 10.0, f64::from(y) / 10.0).to_rgb();
+                assert!(rgb.iter().all(|channel| (0..=255).contains(channel)), "{x} {y}: {rgb:?}");
+            }
+        }
+    }
+}
