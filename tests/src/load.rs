@@ -3,7 +3,7 @@
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, QoS};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 /// Publishes `{"id":N}` to one topic of one broker, QoS 1, one at a time, until it is stopped.
 pub struct Publisher {
     stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
     thread: JoinHandle<Vec<u64>>,
 }
 
@@ -18,9 +19,16 @@ impl Publisher {
     /// Starts; ids come from the shared counter, so that those of several publishers differ.
     pub fn start(broker: SocketAddr, topic: &str, ids: Arc<AtomicU64>, pause: Duration) -> Publisher {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopping, topic) = (stop.clone(), topic.to_owned());
-        let thread = std::thread::spawn(move || publish_until(&stopping, broker, &topic, &ids, pause));
-        Publisher { stop, thread }
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let (stopping, counted, topic) = (stop.clone(), acknowledged.clone(), topic.to_owned());
+        let thread =
+            std::thread::spawn(move || publish_until(&stopping, &counted, broker, &topic, &ids, pause));
+        Publisher { stop, acknowledged, thread }
+    }
+
+    /// How many events the broker acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Stops and returns the ids that the broker acknowledged.
@@ -32,6 +40,7 @@ impl Publisher {
 
 fn publish_until(
     stop: &AtomicBool,
+    counted: &AtomicUsize,
     broker: SocketAddr,
     topic: &str,
     ids: &AtomicU64,
@@ -48,6 +57,7 @@ fn publish_until(
             break;
         }
         acknowledged.push(id);
+        counted.store(acknowledged.len(), Ordering::Relaxed);
         // The pause is the load's rate, not a wait for something.
         std::thread::sleep(pause);
     }

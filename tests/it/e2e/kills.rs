@@ -133,8 +133,11 @@ impl Trial {
     #[track_caller]
     fn finish(self) {
         let Trial { cluster, publishers, echoes, timers: _ } = self;
+        wait::until("a load that means something", PATIENCE, || {
+            let count: usize = publishers.iter().map(Publisher::acknowledged).sum();
+            (count > 100).then_some(()).ok_or_else(|| format!("{count} events acknowledged"))
+        });
         let acknowledged: Vec<u64> = publishers.into_iter().flat_map(Publisher::stop).collect();
-        assert!(acknowledged.len() > 100, "the load was too small to mean something: {}", acknowledged.len());
 
         wait::until("every acknowledged event in the history", Duration::from_secs(60), || {
             let committed = ids_in(&cluster.nodes[0].history()?);
