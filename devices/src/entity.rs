@@ -1,36 +1,28 @@
-//! Entities as the home's files declare them, found by id and by topic.
+//! Entities as the home's files declare them and as devices announce them, found by id and by topic.
 
 mod availability;
 mod declared;
+mod entities;
 mod payload;
 mod sections;
 mod slug;
 
 use crate::platform::{Call, Domain, Platform, Role, Update};
-use crate::topic::Index;
-use crate::yaml::{Node, Problem};
-use crate::{Data, EncodeError, Encoded, EntityId, Event, Millis, TemplateError, Value, yaml::did_you_mean};
+use crate::yaml::{Fields, Problem, did_you_mean};
+use crate::{Data, EncodeError, Encoded, EntityId, Millis, TemplateError, Value};
 use declared::Declared;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+pub use entities::{Announced, Entities, IdConflict};
 pub(crate) use payload::Payload;
 pub use slug::slugify;
 
-/// One declared entity.
+/// One entity, declared or announced.
 #[derive(Clone, Debug)]
 pub struct Entity {
     id: EntityId,
     declared: Declared,
     platform: Platform,
-}
-
-/// All entities of a home, indexed by topic.
-#[derive(Clone, Debug, Default)]
-pub struct Entities {
-    /// In the order of their ids; the index below counts in it.
-    entities: Vec<Entity>,
-    index: Index<(usize, Role)>,
-    filters: BTreeSet<String>,
 }
 
 /// Why a message says nothing usable about an entity that listens to its topic.
@@ -62,6 +54,33 @@ pub enum Fault {
 }
 
 impl Entity {
+    /// Reads one declaration. Its id is the one that it wishes for.
+    pub(crate) fn read(domain: Domain, mut fields: Fields<'_>) -> Result<Entity, Vec<Problem>> {
+        let declared = Declared::read(domain, &mut fields);
+        let platform = Platform::read(domain, &mut fields);
+        let problems = fields.finish();
+        match (declared, platform) {
+            (Some(declared), Some(platform)) if problems.is_empty() => {
+                Ok(Entity { id: declared.wanted_id.clone(), declared, platform })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// The same entity under another id.
+    pub fn with_id(self, id: EntityId) -> Entity {
+        Entity { id, ..self }
+    }
+
+    pub(crate) fn domain(&self) -> Domain {
+        self.platform.domain()
+    }
+
+    /// The kind and the unique id, which no two entities share.
+    fn identity(&self) -> Option<(Domain, String)> {
+        Some((self.domain(), self.unique_id()?.to_owned()))
+    }
+
     /// The entity's id.
     pub fn id(&self) -> &EntityId {
         &self.id
@@ -162,95 +181,6 @@ impl Entity {
             Role::Attributes => self.declared.decode_attributes(payload, update),
             role => self.platform.decode(role, payload, current, update),
         }
-    }
-}
-
-impl Entities {
-    /// Reads the `mqtt:` sections of several files (each node is what stands under `mqtt:`). A
-    /// broken declaration is a problem; the others load.
-    ///
-    /// ```
-    /// use gable_devices::{Entities, Report, yaml};
-    ///
-    /// let section = yaml::parse("home.yaml", "binary_sensor: {name: Door, state_topic: door}").unwrap();
-    /// let (entities, problems) = Entities::from_nodes([&section]);
-    /// assert!(problems.is_empty());
-    ///
-    /// let event = entities.decode("door", b"ON", |_| None).pop().unwrap().unwrap();
-    /// assert_eq!(event.entity_id.as_str(), "binary_sensor.door");
-    /// assert!(matches!(event.report, Report::Update { state: Some(state), .. } if state == "on"));
-    /// ```
-    pub fn from_nodes<'n>(sections: impl IntoIterator<Item = &'n Node>) -> (Entities, Vec<Problem>) {
-        let (entities, problems) = sections::read(sections);
-        (Entities::from_entities(entities), problems)
-    }
-
-    fn from_entities(by_id: BTreeMap<EntityId, Entity>) -> Entities {
-        let entities: Vec<Entity> = by_id.into_values().collect();
-        let mut index = Index::default();
-        let mut filters = BTreeSet::new();
-        for (n, entity) in entities.iter().enumerate() {
-            for (filter, role) in entity.sources() {
-                index.insert(filter, (n, role));
-                filters.insert(filter.to_owned());
-            }
-        }
-        Entities { entities, index, filters }
-    }
-
-    /// The entity of this id.
-    pub fn get(&self, id: &EntityId) -> Option<&Entity> {
-        self.entities.binary_search_by(|entity| entity.id.cmp(id)).ok().map(|n| &self.entities[n])
-    }
-
-    /// All entities in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = &Entity> {
-        self.entities.iter()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entities.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
-    }
-
-    /// The topic filters that have to be subscribed, sorted, each once.
-    pub fn topic_filters(&self) -> impl Iterator<Item = &str> {
-        self.filters.iter().map(String::as_str)
-    }
-
-    /// What a message says, in the order of the entities' ids. `current` gives what an entity last
-    /// reported, for the few payloads whose meaning depends on it (a cover's `stopped`).
-    ///
-    /// Several topics of one entity may be one and the same; what they say comes as one event, so
-    /// that nobody sees the new state beside the old brightness.
-    pub fn decode<'v>(
-        &self,
-        topic: &str,
-        payload: &[u8],
-        current: impl Fn(&EntityId) -> Option<&'v Value>,
-    ) -> Vec<Result<Event, DecodeError>> {
-        let payload = Payload::new(payload);
-        let mut results = Vec::new();
-        let matches = self.index.matches(topic);
-        for group in matches.chunk_by(|(a, _), (b, _)| a == b) {
-            let entity = &self.entities[group[0].0];
-            let current = current(&entity.id);
-            let mut update = Update::default();
-            for (_, role) in group {
-                if let Err(fault) = entity.decode(*role, &payload, current, &mut update) {
-                    let (entity_id, topic) = (entity.id.clone(), topic.to_owned());
-                    results.push(Err(DecodeError { entity_id, topic, fault }));
-                }
-            }
-            let reports = update.into_reports();
-            results.extend(reports.map(|report| Ok(Event { entity_id: entity.id.clone(), report })));
-        }
-        results
     }
 }
 

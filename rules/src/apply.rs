@@ -1,14 +1,14 @@
 //! The one way into the state: an input in, its effects out.
 
+use crate::discovery;
 use crate::home::Home;
 use crate::nodes::Node;
 use crate::order::Heard;
 use crate::seen::Taken;
-use crate::state::filters_of;
 use crate::trigger::node::NodeEvent;
 use crate::work::{Happening, Work};
 use crate::{
-    Calendar, Effect, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile, State, nodes,
+    Calendar, Effect, Input, InputKind, LogIndex, Message, NodeId, Origin, Refusal, SourceFile, State, nodes,
 };
 use gable_devices::{Entities, topic};
 use std::sync::Arc;
@@ -32,55 +32,75 @@ impl State {
             Err(refusal) => return vec![Effect::Refused(refusal)],
             Ok(taken) => taken,
         };
-        let (former, farewell) = match &input.kind {
-            InputKind::Configure(sources) => self.replace_home(sources),
-            _ => Default::default(),
-        };
+        match &input.kind {
+            InputKind::Message(message) => self.apply_message(input, taken, message),
+            InputKind::Configure(sources) => {
+                let ((home, entities), farewell) = self.replace_home(sources);
+                let mut work = self.work(input, farewell);
+                work.on_origin(input.origin, taken);
+                work.on_configured(&home, &entities);
+                work.finish()
+            }
+            _ => {
+                let mut work = self.work(input, Vec::new());
+                work.on_origin(input.origin, taken);
+                work.on_report(input);
+                work.finish()
+            }
+        }
+    }
+
+    /// Messages change which entities there are, so that their work begins twice.
+    fn apply_message(&mut self, input: &Input, taken: Taken, message: &Message) -> Vec<Effect> {
+        let node = input.origin.node;
+        let mut work = self.work(input, Vec::new());
+        work.on_origin(input.origin, taken);
+        let mut effects = work.finish();
+        if let Err(refusal) = self.hear(node, message) {
+            effects.push(Effect::Refused(refusal));
+            return effects;
+        }
+        let announced = discovery::take(&mut self.rows, &mut self.entities, message);
+        let mut work = self.work(input, effects);
+        work.on_announced(&message.topic, announced);
+        work.on_message(node, message);
+        work.finish()
+    }
+
+    fn work<'s>(&'s mut self, input: &'s Input, effects: Vec<Effect>) -> Work<'s> {
         let mut work =
             Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
-        work.effects = farewell;
+        work.effects = effects;
         work.set_heard(Heard::of(input));
-        let node = input.origin.node;
-        if taken == Taken::FirstOfBoot {
-            work.on_boot(node);
-        }
-        if work.rows.lives.speak(node, input.origin.boot) {
-            work.on_home_start();
-        }
-        match &input.kind {
-            InputKind::Message(message) => work.on_message(node, message),
-            InputKind::TimerDue(timer_id) => work.on_timer_due(*timer_id),
-            InputKind::CommandSent(command_id) => work.on_command_sent(*command_id),
-            InputKind::Configure(_) => {
-                let (home, entities) = &former;
-                work.on_configured(home, entities);
-            }
-            InputKind::Link { up } => work.on_node(node, |node| node.link = *up),
-            InputKind::NodeSeen { node, up } => work.on_node_seen(*node, *up),
-            InputKind::Calendar(calendar) => work.on_calendar(calendar),
-            InputKind::ErrandDone { errand_id, attempt, outcome } => {
-                work.on_errand_done(*errand_id, *attempt, outcome);
-            }
-            InputKind::Leading => work.on_leading(node),
-            InputKind::Release { automation } => work.on_release(automation),
-        }
-        work.settle();
-        work.effects
+        work
     }
 
     /// Takes new files into force; returns what was in force, and how that took its leave.
     fn replace_home(&mut self, sources: &[SourceFile]) -> (Former, Vec<Effect>) {
-        let (home, entities) = Home::compile(sources);
+        let (home, mut entities) = Home::compile(sources);
         let mut work =
             Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
         work.leave_home(&home);
         let farewell = work.effects;
         self.rows.sources = sources.into();
         self.routes.clear();
-        self.filters = filters_of(&home, &entities);
+        self.rows.announcements.hand_over(&self.entities, &mut entities);
         let home = std::mem::replace(&mut self.home, Arc::new(home));
         let entities = std::mem::replace(&mut self.entities, Arc::new(entities));
         ((home, entities), farewell)
+    }
+
+    /// Notes that a message was heard, or says why it does not count.
+    fn hear(&mut self, node: NodeId, message: &Message) -> Result<(), Refusal> {
+        topic::check_topic(&message.topic)
+            .map_err(|why| Refusal::Invalid(format!("the topic is none: {why}")))?;
+        let rows = &mut self.rows;
+        let owner = nodes::owner(&rows.nodes, &message.topic);
+        if !rows.window.is_news(rows.now, node, owner, message) {
+            return Err(Refusal::AlreadyHeard);
+        }
+        rows.deliveries.note(rows.index, node, message);
+        Ok(())
     }
 }
 
@@ -88,15 +108,42 @@ impl State {
 type Former = (Arc<Home>, Arc<Entities>);
 
 impl<'s> Work<'s> {
+    /// Does what is on its list, and hands out the effects.
+    fn finish(mut self) -> Vec<Effect> {
+        self.settle();
+        self.effects
+    }
+
+    /// A node that speaks may have started again, and with it the home.
+    fn on_origin(&mut self, origin: Origin, taken: Taken) {
+        if taken == Taken::FirstOfBoot {
+            self.on_boot(origin.node);
+        }
+        if self.rows.lives.speak(origin.node, origin.boot) {
+            self.on_home_start();
+        }
+    }
+
+    /// What nodes tell of themselves, of each other and of what they did for the home.
+    fn on_report(&mut self, input: &Input) {
+        let node = input.origin.node;
+        match &input.kind {
+            InputKind::TimerDue(timer_id) => self.on_timer_due(*timer_id),
+            InputKind::CommandSent(command_id) => self.on_command_sent(*command_id),
+            InputKind::Link { up } => self.on_node(node, |node| node.link = *up),
+            InputKind::NodeSeen { node, up } => self.on_node_seen(*node, *up),
+            InputKind::Calendar(calendar) => self.on_calendar(calendar),
+            InputKind::ErrandDone { errand_id, attempt, outcome } => {
+                self.on_errand_done(*errand_id, *attempt, outcome);
+            }
+            InputKind::Leading => self.on_leading(node),
+            InputKind::Release { automation } => self.on_release(automation),
+            // These come by other ways.
+            InputKind::Message(_) | InputKind::Configure(_) => {}
+        }
+    }
+
     fn on_message(&mut self, node: NodeId, message: &'s Message) {
-        if let Err(why) = topic::check_topic(&message.topic) {
-            return self.effect(Effect::Refused(Refusal::Invalid(format!("the topic is none: {why}"))));
-        }
-        let owner = nodes::owner(&self.rows.nodes, &message.topic);
-        if !self.rows.window.is_news(self.rows.now, node, owner, message) {
-            return self.effect(Effect::Refused(Refusal::AlreadyHeard));
-        }
-        self.rows.deliveries.note(self.rows.index, node, message);
         let now = self.rows.now;
         self.has_echo = self.rows.echoes.are_due(now, &message.topic);
         self.happen(Happening::Message(message));

@@ -7,7 +7,7 @@ use crate::listener::Listener;
 use crate::timer::Slot;
 use crate::work::{Happening, Work};
 use crate::{Effect, Ended};
-use gable_devices::{Entities, EntityId, Value};
+use gable_devices::{Entities, Entity, EntityId, Value};
 use std::sync::Arc;
 
 impl Work<'_> {
@@ -71,12 +71,24 @@ impl Work<'_> {
             .cloned()
             .collect();
         for entity_id in gone {
-            Arc::make_mut(&mut self.rows.entities).remove(&entity_id);
-            self.cancel_slot(&Slot::OffDelay(entity_id.clone()));
-            self.cancel_slot(&Slot::ExpireAfter(entity_id.clone()));
-            self.cancel_slot(&Slot::Helper(entity_id));
+            self.drop_entity(&entity_id);
         }
         for declared in self.declared.iter() {
+            self.fit_entity(declared, before.get(declared.id()));
+        }
+    }
+
+    /// Forgets an entity that is no longer one of the home's.
+    pub(crate) fn drop_entity(&mut self, entity_id: &EntityId) {
+        Arc::make_mut(&mut self.rows.entities).remove(entity_id);
+        self.cancel_slot(&Slot::OffDelay(entity_id.clone()));
+        self.cancel_slot(&Slot::ExpireAfter(entity_id.clone()));
+        self.cancel_slot(&Slot::Helper(entity_id.clone()));
+    }
+
+    /// Fits what is known of an entity to its declaration; `former` was the one in force.
+    pub(crate) fn fit_entity(&mut self, declared: &Entity, former: Option<&Entity>) {
+        {
             let entity_id = declared.id();
             let now = self.rows.now;
             match Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) {
@@ -85,7 +97,6 @@ impl Work<'_> {
                     Arc::make_mut(&mut self.rows.entities).insert(entity_id.clone(), entity);
                 }
                 Some(entity) => {
-                    let former = before.get(entity_id);
                     let former = former.map(|former| former.static_attributes()).unwrap_or_default();
                     entity.redeclare(&former, declared);
                 }

@@ -118,6 +118,14 @@ pub enum Effect {
         service: String,
         text: String,
     },
+    /// A device announced an entity that the home did not have.
+    EntityAnnounced {
+        entity_id: EntityId,
+    },
+    /// A device withdrew an entity that it had announced.
+    EntityWithdrawn {
+        entity_id: EntityId,
+    },
 }
 
 /// Why an input was not taken.

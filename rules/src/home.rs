@@ -140,8 +140,6 @@ pub(crate) struct Home {
     pub(crate) redaction: Redaction,
     pub(crate) problems: Vec<Problem>,
     pub(crate) routes: Routes,
-    /// The filters of the triggers.
-    pub(crate) topic_filters: BTreeSet<String>,
     /// What the files say about where the home is.
     pub(crate) place: DeclaredPlace,
 }
@@ -154,7 +152,7 @@ impl Home {
         home.problems.append(&mut sections.problems);
         home.blueprints = blueprints.len();
         home.redaction = redaction;
-        let (entities, problems) = Entities::from_nodes(&sections.mqtt);
+        let (mut entities, problems) = Entities::from_nodes(&sections.mqtt);
         home.problems.extend(problems.into_iter().map(Problem::error));
         home.place = place::read(&sections.homeassistant, &mut home.problems);
         home.add_own(&sections);
@@ -164,8 +162,7 @@ impl Home {
         home.warn_of_strangers(&entities);
         home.routes = Routes::new(&home.automations);
         let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
-        home.topic_filters =
-            triggers.flat_map(|trigger| trigger.topic_filters()).map(str::to_owned).collect();
+        triggers.flat_map(|trigger| trigger.topic_filters()).for_each(|filter| entities.listen(filter));
         home.finish_problems(sources, &tags);
         (home, entities)
     }

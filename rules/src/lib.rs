@@ -14,6 +14,7 @@ mod clock;
 mod condition;
 mod configure;
 mod deliveries;
+mod discovery;
 mod echoes;
 mod effect;
 mod entity;

@@ -90,7 +90,7 @@ impl Outbox {
         self.rows.values()
     }
 
-    fn ids_of(&self, entity_id: &EntityId) -> Vec<CommandId> {
+    pub(crate) fn ids_of(&self, entity_id: &EntityId) -> Vec<CommandId> {
         self.by_entity.get(entity_id).into_iter().flatten().copied().collect()
     }
 }

@@ -5,6 +5,7 @@
 use crate::cache::{Counters, Policy};
 use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
+use crate::discovery::Announcements;
 use crate::echoes::Echoes;
 use crate::errand::Errands;
 use crate::guard::{Guard, Quarantine};
@@ -25,7 +26,6 @@ use crate::timer::{Timer, Timers, TriggerKey};
 use crate::trace::{Miss, Trace, Traces};
 use crate::watch::Watches;
 use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
-use gable_devices::topic::FilterSet;
 use gable_devices::{Entities, EntityId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,8 +39,6 @@ pub struct State {
     pub(crate) home: Arc<Home>,
     /// Those of the files, and those that devices announced.
     pub(crate) entities: Arc<Entities>,
-    /// What has to be subscribed for both.
-    pub(crate) filters: FilterSet,
     pub(crate) routes: RouteCache,
     /// The triggers that runs wait for, from `rows.runs`.
     pub(crate) listening: Listening,
@@ -83,6 +81,7 @@ pub(crate) struct Rows {
     pub(crate) reorder: Reorder,
     /// How far the sequences have come.
     pub(crate) sequences: BTreeMap<Listener, Progress>,
+    pub(crate) announcements: Announcements,
 }
 
 impl State {
@@ -238,7 +237,7 @@ impl State {
 
     /// Returns the topic filters that entities and automations need, none covered by another.
     pub fn topic_filters(&self) -> &BTreeSet<String> {
-        self.filters.minimal()
+        self.entities.topic_filters().minimal()
     }
 
     /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
@@ -253,10 +252,10 @@ impl State {
 
     /// A state of these rows; the rest follows from them.
     pub(crate) fn from_rows(rows: Rows) -> State {
-        let (home, entities) = Home::compile(&rows.sources);
-        let filters = filters_of(&home, &entities);
+        let (home, mut entities) = Home::compile(&rows.sources);
+        rows.announcements.restore(&mut entities);
         let (home, entities) = (Arc::new(home), Arc::new(entities));
-        let mut state = State { rows, home, entities, filters, ..State::default() };
+        let mut state = State { rows, home, entities, ..State::default() };
         for run in state.rows.runs.iter() {
             let automation = state.home.automation(&run.automation);
             let triggers = automation.and_then(|automation| run.awaited_triggers(automation));
@@ -266,14 +265,6 @@ impl State {
         }
         state
     }
-}
-
-/// The filters of a home and of its entities.
-pub(crate) fn filters_of(home: &Home, entities: &Entities) -> FilterSet {
-    let mut filters = FilterSet::default();
-    home.topic_filters.iter().for_each(|filter| filters.add(filter));
-    entities.topic_filters().for_each(|filter| filters.add(filter));
-    filters
 }
 
 impl Rows {

@@ -421,6 +421,8 @@ impl Player<'_> {
             Effect::NodeChanged { node, up, link } => format!("node {node}: up {up}, link {link}"),
             Effect::Quarantined { automation, reason } => format!("{automation} quarantined: {reason}"),
             Effect::Released { automation } => format!("{automation} released"),
+            Effect::EntityAnnounced { entity_id } => format!("{entity_id} announced"),
+            Effect::EntityWithdrawn { entity_id } => format!("{entity_id} withdrawn"),
         }
     }
 

@@ -97,7 +97,7 @@ fn read_list(fields: &mut Fields<'_>, node: &Node) -> Vec<Topic> {
     let path = fields.path_of("availability");
     let mut topics = Vec::new();
     for (n, item) in node.list_or_single().iter().enumerate() {
-        match read_item(item, format!("{path}[{n}]")) {
+        match read_item(item, format!("{path}[{n}]"), fields.passes_over_unknown()) {
             Ok(topic) => topics.push(topic),
             Err(problems) => problems.into_iter().for_each(|problem| fields.report(problem)),
         }
@@ -109,8 +109,9 @@ fn read_list(fields: &mut Fields<'_>, node: &Node) -> Vec<Topic> {
     topics
 }
 
-fn read_item(node: &Node, path: String) -> Result<Topic, Vec<Problem>> {
-    let mut item = Fields::new(node, path).map_err(|problem| vec![problem])?;
+fn read_item(node: &Node, path: String, passes_over_unknown: bool) -> Result<Topic, Vec<Problem>> {
+    let item = Fields::new(node, path).map_err(|problem| vec![problem])?;
+    let mut item = item.pass_over_unknown(passes_over_unknown);
     item.require("topic");
     let topic = Topic::read(&mut item, "topic", "value_template");
     let problems = item.finish();

@@ -1,8 +1,9 @@
 //! The three spellings of an `mqtt:` section, and the entities in it.
 
-use super::{Declared, Domain, Entity, Platform};
-use crate::EntityId;
+use super::{Domain, Entity};
+use crate::discovery;
 use crate::yaml::{Fields, Key, Node, Problem, join};
+use crate::{EntityId, topic};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Entities under the names that Home Assistant has and this project does not decode.
@@ -24,21 +25,33 @@ const OTHER_PLATFORMS: [&str; 10] = [
 const PROBLEMS_MAX: usize = 2000;
 
 /// Reads what stands under `mqtt:` in each file.
-pub(super) fn read<'n>(
-    sections: impl IntoIterator<Item = &'n Node>,
-) -> (BTreeMap<EntityId, Entity>, Vec<Problem>) {
+pub(super) fn read<'n>(sections: impl IntoIterator<Item = &'n Node>) -> Sections {
     let mut reading = Reading::default();
     for section in sections {
         let is_list = section.as_list().is_some();
         for (n, item) in section.list_or_single().iter().enumerate() {
             let path = if is_list { format!("mqtt[{n}]") } else { "mqtt".to_owned() };
             match item.expect_map(&path) {
-                Ok(entries) => entries.iter().for_each(|(key, node)| reading.platform(&path, key, node)),
+                Ok(entries) => entries.iter().for_each(|(key, node)| match key.text.as_str() {
+                    "discovery" => reading.discovery(&path, node),
+                    "discovery_prefix" => reading.discovery_prefix(&path, node),
+                    _ => reading.platform(&path, key, node),
+                }),
                 Err(problem) => reading.problems.push(problem),
             }
         }
     }
-    (reading.entities, reading.problems)
+    let prefix = reading.prefix.unwrap_or_else(|| discovery::PREFIX.to_owned());
+    let discovery_prefix = (!reading.is_discovery_off).then_some(prefix);
+    Sections { entities: reading.entities, discovery_prefix, problems: reading.problems }
+}
+
+/// What the sections say.
+pub(super) struct Sections {
+    pub(super) entities: BTreeMap<EntityId, Entity>,
+    /// Under which topics entities announce themselves; none if they shall not.
+    pub(super) discovery_prefix: Option<String>,
+    pub(super) problems: Vec<Problem>,
 }
 
 #[derive(Default)]
@@ -47,10 +60,35 @@ struct Reading {
     unique_ids: BTreeSet<(Domain, String)>,
     /// The number that the next entity which wishes for a taken id tries first.
     next_number: BTreeMap<EntityId, usize>,
+    prefix: Option<String>,
+    is_discovery_off: bool,
     problems: Vec<Problem>,
 }
 
 impl Reading {
+    /// `discovery: false` keeps entities from announcing themselves.
+    fn discovery(&mut self, path: &str, node: &Node) {
+        match node.boolean(&join(path, "discovery")) {
+            Ok(is_on) => self.is_discovery_off = !is_on,
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn discovery_prefix(&mut self, path: &str, node: &Node) {
+        let path = join(path, "discovery_prefix");
+        match node.text(&path) {
+            Ok(prefix) => match topic::check_topic(&prefix) {
+                Ok(()) if !prefix.ends_with('/') => self.prefix = Some(prefix),
+                Ok(()) => self.problems.push(node.problem(&path, "it ends with `/`; leave that away")),
+                Err(why) => {
+                    let message = format!("`{prefix}` is not usable as a topic: {why}");
+                    self.problems.push(node.problem(&path, message));
+                }
+            },
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
     /// Reads what stands under a platform's name: one declaration or a list of them.
     fn platform(&mut self, path: &str, key: &Key, node: &Node) {
         let Some(domain) = Domain::from_name(&key.text) else {
@@ -80,32 +118,28 @@ impl Reading {
         }
     }
 
-    fn declaration(&mut self, domain: Domain, mut fields: Fields<'_>) {
-        let declared = Declared::read(domain, &mut fields);
-        let platform = Platform::read(domain, &mut fields);
-        if let Some(unique_id) = declared.as_ref().and_then(|declared| declared.unique_id.clone())
-            && self.unique_ids.contains(&(domain, unique_id.clone()))
-        {
-            fields.fail(format!("the unique_id `{unique_id}` is taken by another {}", domain.name()));
-        }
-        let path = fields.path().to_owned();
-        let problems = fields.finish();
-        if let (Some(declared), Some(platform)) = (declared, platform)
-            && problems.is_empty()
-        {
-            if let Some(unique_id) = &declared.unique_id {
-                self.unique_ids.insert((domain, unique_id.clone()));
+    fn declaration(&mut self, domain: Domain, fields: Fields<'_>) {
+        let (path, node) = (fields.path().to_owned(), fields.node());
+        let mut entity = match Entity::read(domain, fields) {
+            Ok(entity) => entity,
+            Err(problems) => return self.problems.extend(problems),
+        };
+        if let Some(identity) = entity.identity() {
+            if self.unique_ids.contains(&identity) {
+                let text = format!("the unique_id `{}` is taken by another {}", identity.1, domain.name());
+                return self.problems.push(node.problem(&path, text));
             }
-            match self.free_id(&declared.wanted_id) {
-                Some(id) => {
-                    self.entities.insert(id.clone(), Entity { id, declared, platform });
-                }
-                None => self
-                    .problems
-                    .push(Problem::new(path, format!("no id like `{}` is free", declared.wanted_id))),
+            self.unique_ids.insert(identity);
+        }
+        match self.free_id(&entity.id) {
+            Some(id) => {
+                entity.id = id.clone();
+                self.entities.insert(id, entity);
+            }
+            None => {
+                self.problems.push(node.problem(&path, format!("no id like `{}` is free", entity.id)));
             }
         }
-        self.problems.extend(problems);
     }
 
     /// The id wished for, or the first free one of `..._2`, `..._3`, as Home Assistant numbers them.

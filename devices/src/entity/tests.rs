@@ -13,6 +13,7 @@ mod sirens_and_valves;
 mod trackers_and_updates;
 
 use super::*;
+use crate::Event;
 use crate::{Report, yaml};
 
 /// Reads one file's `mqtt:` section.

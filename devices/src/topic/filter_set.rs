@@ -77,6 +77,11 @@ impl FilterSet {
         self.changes
     }
 
+    /// Makes [`FilterSet::changes`] count on from a set that this one replaces.
+    pub fn outdate(&mut self, before: &FilterSet) {
+        self.changes += before.changes + 1;
+    }
+
     fn keep(&mut self, filter: &str) {
         self.minimal.insert(filter.to_owned());
         self.changes += 1;

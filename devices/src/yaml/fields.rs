@@ -12,6 +12,7 @@ pub struct Fields<'n> {
     entries: &'n [(Key, Node)],
     known: Vec<&'static str>,
     problems: Vec<Problem>,
+    passes_over_unknown: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -19,7 +20,19 @@ impl<'n> Fields<'n> {
     pub fn new(node: &'n Node, path: impl Into<String>) -> Result<Fields<'n>, Problem> {
         let path = path.into();
         let entries = node.expect_map(&path)?;
-        Ok(Fields { node, path, entries, known: Vec::new(), problems: Vec::new() })
+        let (known, problems) = (Vec::new(), Vec::new());
+        Ok(Fields { node, path, entries, known, problems, passes_over_unknown: false })
+    }
+
+    /// Lets keys be that nobody asks for, here and in the mappings inside.
+    pub fn pass_over_unknown(mut self, passes_over: bool) -> Fields<'n> {
+        self.passes_over_unknown = passes_over;
+        self
+    }
+
+    /// Whether keys that nobody asks for are let be.
+    pub fn passes_over_unknown(&self) -> bool {
+        self.passes_over_unknown
     }
 
     /// The mapping itself.
@@ -169,7 +182,7 @@ impl<'n> Fields<'n> {
     /// Ends the reading: what was wrong, and the keys nobody asked for. No problems, no mistakes.
     pub fn finish(mut self) -> Vec<Problem> {
         for (key, _) in self.entries {
-            if !self.known.contains(&key.text.as_str()) {
+            if !self.passes_over_unknown && !self.known.contains(&key.text.as_str()) {
                 self.problems.push(
                     Problem {
                         location: Some(key.location.clone()),

@@ -38,9 +38,13 @@ impl Player {
         }));
         if !case.attaches_at_start {
             player.apply(InputKind::Configure(devices));
+            case.announcements.iter().for_each(|message| player.hear(message));
             case.retained.iter().for_each(|message| player.hear(message));
         }
         player.apply(InputKind::Configure(all));
+        if case.attaches_at_start {
+            case.announcements.iter().for_each(|message| player.hear(message));
+        }
         // The broker gives what it kept to the subscriptions that automations add.
         case.retained.iter().for_each(|message| player.hear(message));
         player

@@ -7,6 +7,7 @@ use gable_devices::{Publish, Timestamp};
 use gable_rules::{
     Effect, Ended, ErrandId, ErrandOutcome, InputKind, Message, Refusal, TimerId, TimerReason,
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Shows a row: where it stands in the log, when and where it was heard, and what it tells.
@@ -75,9 +76,7 @@ fn show_effect(effect: &Effect) -> Value {
             show_publish(publish, &mut fields);
             fields
         }
-        Effect::CommandSent { command_id } => {
-            json!({ "effect": "command_sent", "command_id": id(command_id) })
-        }
+        Effect::CommandSent { command_id } => one("command_sent", "command_id", id(command_id)),
         Effect::CommandConfirmed { command_id, entity_id } => {
             json!({ "effect": "command_confirmed", "command_id": id(command_id), "entity_id": entity_id })
         }
@@ -91,16 +90,14 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::TimerFired { timer_id, deadline } => {
             json!({ "effect": "timer_fired", "timer_id": id(timer_id), "deadline_ms": deadline.0 })
         }
-        Effect::TimerCancelled { timer_id } => {
-            json!({ "effect": "timer_cancelled", "timer_id": id(timer_id) })
-        }
+        Effect::TimerCancelled { timer_id } => one("timer_cancelled", "timer_id", id(timer_id)),
         Effect::Configured { entities, automations, broken } => {
             json!({ "effect": "configured", "entities": entities, "automations": automations, "broken": broken })
         }
         Effect::NodeChanged { node, up, link } => {
             json!({ "effect": "node_changed", "about": node, "up": up, "link": link })
         }
-        Effect::LeaderChanged { node } => json!({ "effect": "leader_changed", "about": node }),
+        Effect::LeaderChanged { node } => one("leader_changed", "about", node),
         Effect::ErrandQueued { errand_id, service, run_id } => {
             let run_id = run_id.map(|run_id| run_id.to_string());
             show_errand("errand_queued", *errand_id, json!({ "service": service, "run_id": run_id }))
@@ -115,8 +112,15 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::Quarantined { automation, reason } => {
             json!({ "effect": "quarantined", "automation": automation, "reason": reason })
         }
-        Effect::Released { automation } => json!({ "effect": "released", "automation": automation }),
+        Effect::Released { automation } => one("released", "automation", automation),
+        Effect::EntityAnnounced { entity_id } => one("entity_announced", "entity_id", entity_id),
+        Effect::EntityWithdrawn { entity_id } => one("entity_withdrawn", "entity_id", entity_id),
     }
+}
+
+/// An effect that tells one thing.
+fn one(effect: &str, key: &str, value: impl Serialize) -> Value {
+    json!({ "effect": effect, key: value })
 }
 
 fn show_publish(publish: &Publish, fields: &mut Value) {

@@ -257,7 +257,7 @@ fn wildcards_are_allowed_where_states_are_heard() {
     check(section, r#"home/gw/BTtoMQTT/A1 {"tempc":20.5}"#, "sensor.tag 20.5");
     check(section, r#"home/gw/BTtoMQTT/A1 {"rssi":-70}"#, "");
     check(section, "home/gw/BTtoMQTT/B2 x", "");
-    assert_eq!(entities(section).topic_filters().collect::<Vec<_>>(), ["+/+/BTtoMQTT/A1"]);
+    assert_eq!(entities(section).topic_filters().minimal().iter().next().unwrap(), "+/+/BTtoMQTT/A1");
 }
 
 #[test]
