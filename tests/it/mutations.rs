@@ -1,5 +1,5 @@
 //! What people write, with some thousand slips in it: the loader and the templates neither panic
-//! nor take long. `fuzz/` does the same without an end.
+//! nor take long. `tests/fuzz` does the same without an end.
 //!
 //! Everything is seeded, so a failure names the text that caused it and comes again.
 

@@ -95,14 +95,53 @@ automation:
           - delay: 3
       - action: mqtt.publish
         data: { topic: timer/parallel, payload: fired }
+  - id: set_alarms
+    triggers:
+      - trigger: mqtt
+        topic: timer/start
+    actions:
+      - action: timer.start
+        target: { entity_id: timer.egg }
+      - action: input_datetime.set_datetime
+        target: { entity_id: input_datetime.alarm }
+        data: { timestamp: "{{ as_timestamp(now()) | int + 4 }}" }
+  - id: egg_is_done
+    triggers:
+      - trigger: event
+        event_type: timer.finished
+        event_data: { entity_id: timer.egg }
+    actions:
+      - action: mqtt.publish
+        data: { topic: timer/helper, payload: fired }
+  - id: alarm_rings
+    triggers:
+      - trigger: time
+        at: input_datetime.alarm
+    actions:
+      - action: mqtt.publish
+        data: { topic: timer/time, payload: fired }
+
+timer:
+  egg: { duration: 3 }
+
+input_datetime:
+  alarm: { has_date: true, has_time: true }
 "#;
 
 /// The topics on which the home says that a wait of three seconds is over.
-const WAITS: [&str; 6] =
-    ["timer/for", "timer/delay", "timer/trigger", "timer/template", "timer/repeat", "timer/parallel"];
+const WAITS: [&str; 8] = [
+    "timer/for",
+    "timer/delay",
+    "timer/trigger",
+    "timer/template",
+    "timer/repeat",
+    "timer/parallel",
+    "timer/helper",
+    "timer/time",
+];
 
 /// The timers that those waits take: a loop of three passes and two branches take several.
-const TIMERS: usize = 9;
+const TIMERS: usize = 11;
 
 /// A cluster under load, and the record of what it answered.
 struct Trial {
@@ -196,7 +235,7 @@ fn killing_each_node_in_turn_loses_nothing() {
     broker::publish(mqtt, "timer/start", "go");
     wait::until("the waits to be rows", PATIENCE, || {
         let status = trial.cluster.nodes[survivor].get("/api/status")?;
-        (status["timers"].as_u64() >= Some(7)).then_some(()).ok_or_else(|| status.to_string())
+        (status["timers"].as_u64() >= Some(9)).then_some(()).ok_or_else(|| status.to_string())
     });
     trial.cluster.nodes[leader].kill();
     for topic in WAITS {
@@ -234,7 +273,9 @@ fn check_timers(node: &Node) {
         |name: &str| -> Vec<Json> { history.iter().filter(|row| row["effect"] == name).cloned().collect() };
     let mut set = of_effect("timer_set");
     set.retain(|row| {
-        ["trigger_for", "run_delay", "wait_timeout"].iter().any(|reason| row["reason"] == *reason)
+        ["trigger_for", "run_delay", "wait_timeout", "helper", "schedule"]
+            .iter()
+            .any(|reason| row["reason"] == *reason)
     });
     assert_eq!(set.len(), TIMERS, "{set:#?}");
     for timer in set {
