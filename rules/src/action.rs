@@ -144,7 +144,7 @@ impl Action {
         let mut fields = reader.fields(node, path)?;
         let unsupported_before = reader.unsupported.len();
         let kind = read_kind(reader, &mut fields);
-        let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        let is_enabled = reader.is_enabled(&mut fields);
         if !is_enabled {
             reader.forget_unsupported(unsupported_before);
         }

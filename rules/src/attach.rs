@@ -17,7 +17,7 @@ impl<'s> Work<'s> {
     /// Lets a trigger listen. `context` is what its templates see.
     pub(crate) fn attach(&mut self, listener: &Listener, trigger: &Trigger, context: &Context) {
         if let Owner::Run(run_id) = listener.owner {
-            self.listening.add((run_id, listener.place), trigger);
+            self.listening.add((run_id, listener.place), trigger, context.variables());
         }
         match &trigger.kind {
             TriggerKind::NumericState(kind) => {

@@ -5,7 +5,7 @@ use crate::action::variables::Variables;
 use crate::condition::Condition;
 use crate::guard::StormLimit;
 use crate::order::WINDOW_MAX;
-use crate::reader::Reader;
+use crate::reader::{Reader, early};
 use crate::schedule::missed::OnMissed;
 use crate::span::Span;
 use crate::trace::{STORED, STORED_MAX};
@@ -146,11 +146,14 @@ impl Automation {
         let ordered = Span::read_window(reader, &mut fields, "ordered", WINDOW_MAX);
         let stored_traces = read_trace(reader, &mut fields);
         let storm_limit = crate::guard::read(reader, &mut fields);
-        fields.accept(&["id", "description"]);
+        // The last one is of years ago; Home Assistant still takes it.
+        fields.accept(&["id", "description", "hide_entity"]);
         let trigger_variables = Variables::read(reader, &mut fields, "trigger_variables");
         let variables = Variables::read(reader, &mut fields, "variables");
         reader.not_yet(&mut fields, &["use_blueprint"]);
+        reader.early = Some(early::variables(&trigger_variables));
         let triggers = read_triggers(reader, &mut fields);
+        reader.early = None;
         let conditions = match fields.get_any(&["conditions", "condition"]) {
             Some((key, node)) => Condition::read_all(reader, node, &fields.path_of(key)),
             None => Vec::new(),

@@ -137,6 +137,21 @@ impl Helper {
         })
     }
 
+    /// Why a call is passed over with no more than a notice, if it is.
+    pub(crate) fn misfit(&self, data: &BTreeMap<String, Data>) -> Option<String> {
+        match &self.kind {
+            HelperKind::InputText(kind) => kind.misfit(data),
+            HelperKind::InputBoolean(_)
+            | HelperKind::InputNumber(_)
+            | HelperKind::InputSelect(_)
+            | HelperKind::InputButton(_)
+            | HelperKind::InputDatetime(_)
+            | HelperKind::Counter(_)
+            | HelperKind::Timer(_)
+            | HelperKind::Group(_) => None,
+        }
+    }
+
     /// The value after a service was called on it.
     pub(crate) fn serve(&self, told: &Told<'_>) -> Result<Value, Failure> {
         Ok(self.dress(match &self.kind {

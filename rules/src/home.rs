@@ -161,8 +161,10 @@ impl Home {
         }
         home.warn_of_strangers(&entities);
         home.routes = Routes::new(&home.automations);
-        let triggers = home.automations.iter().flat_map(|automation| &automation.triggers);
-        triggers.flat_map(|trigger| trigger.topic_filters()).for_each(|filter| entities.listen(filter));
+        for automation in &home.automations {
+            let triggers = automation.triggers.iter().chain(windows::awaited(automation));
+            triggers.flat_map(|trigger| trigger.topic_filters()).for_each(|filter| entities.listen(filter));
+        }
         home.finish_problems(sources, &tags);
         (home, entities)
     }

@@ -51,6 +51,7 @@ mod standing;
 mod start;
 mod state;
 mod sun;
+mod system_event;
 mod takeover;
 mod text;
 mod timer;

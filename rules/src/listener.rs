@@ -2,8 +2,8 @@
 
 use crate::RunId;
 use crate::trigger::Trigger;
-use gable_devices::EntityId;
 use gable_devices::topic::Index;
+use gable_devices::{Data, EntityId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -67,10 +67,19 @@ pub(crate) struct Listening {
     by_event: BTreeMap<String, BTreeSet<Waiting>>,
     timed: BTreeSet<Waiting>,
     of_home: BTreeSet<Waiting>,
+    /// The topic filters that were rendered for a run, which no file says.
+    rendered: BTreeMap<Waiting, BTreeSet<String>>,
 }
 
 impl Listening {
-    pub(crate) fn add(&mut self, waiting: Waiting, trigger: &Trigger) {
+    /// `variables` are those of the run.
+    pub(crate) fn add(&mut self, waiting: Waiting, trigger: &Trigger, variables: &BTreeMap<String, Data>) {
+        if trigger.renders_topics() {
+            for filter in trigger.rendered_topics(variables).unwrap_or_default() {
+                self.by_topic.insert(&filter, waiting);
+                self.rendered.entry(waiting).or_default().insert(filter.into_owned());
+            }
+        }
         if trigger.parts() > 0 {
             self.timed.insert(waiting);
         }
@@ -91,6 +100,9 @@ impl Listening {
     pub(crate) fn remove(&mut self, waiting: Waiting, trigger: &Trigger) {
         self.timed.remove(&waiting);
         self.of_home.remove(&waiting);
+        for filter in self.rendered.remove(&waiting).unwrap_or_default() {
+            self.by_topic.remove(&filter, waiting);
+        }
         for filter in trigger.topic_filters() {
             self.by_topic.remove(filter, waiting);
         }
@@ -106,6 +118,11 @@ impl Listening {
         self.by_topic.matches(topic)
     }
 
+    /// The topic filters that were rendered for runs.
+    pub(crate) fn rendered_filters(&self) -> impl Iterator<Item = &str> {
+        self.rendered.values().flatten().map(String::as_str)
+    }
+
     pub(crate) fn of_entity(&self, entity_id: &EntityId) -> Vec<Waiting> {
         self.by_entity.get(entity_id).into_iter().flatten().copied().collect()
     }
@@ -118,6 +135,10 @@ impl Listening {
     /// Those that have to see what happens to the home and its nodes.
     pub(crate) fn of_home(&self) -> Vec<Waiting> {
         self.of_home.iter().copied().collect()
+    }
+
+    pub(crate) fn hears_event(&self, event_type: &str) -> bool {
+        self.by_event.contains_key(event_type)
     }
 
     pub(crate) fn of_event(&self, event_type: &str) -> Vec<Waiting> {

@@ -17,6 +17,7 @@ use crate::trigger::{Change, Reaction, Trigger, TriggerKind};
 use crate::work::Work;
 use crate::{Effect, Message, NodeId};
 use gable_devices::{Context, Data, Millis, Timestamp, topic};
+use std::collections::BTreeMap;
 
 /// A trigger that something may concern: one of an automation, or one that a run waits for.
 #[derive(Clone)]
@@ -47,8 +48,9 @@ impl<'s> Work<'s> {
                 self.defer(window, Deferred::Message(message.clone()));
             }
         }
-        let hears = |trigger: &Trigger| {
-            trigger.topic_filters().iter().any(|filter| topic::covers(filter, &message.topic))
+        let hears = |listener: &Listener, trigger: &Trigger| {
+            let filters = trigger.rendered_topics(self.variables_of(listener)).unwrap_or_default();
+            filters.iter().any(|filter| topic::covers(filter, &message.topic))
         };
         let candidates = self.onlookers(&declared, &waiting, hears);
         if candidates.is_empty() {
@@ -59,7 +61,7 @@ impl<'s> Work<'s> {
         };
         for candidate in candidates {
             if let TriggerKind::Mqtt(kind) = &candidate.trigger.kind
-                && kind.fires(&text)
+                && kind.fires(&text, self.variables_of(&candidate.listener))
             {
                 self.fire(&candidate, kind.variable(candidate.trigger, &text));
             }
@@ -77,7 +79,7 @@ impl<'s> Work<'s> {
                 self.defer(window, Deferred::Change(change.clone()));
             }
         }
-        let sees = |trigger: &Trigger| trigger.entity_ids().contains(&change.entity_id);
+        let sees = |_: &Listener, trigger: &Trigger| trigger.entity_ids().contains(&change.entity_id);
         for candidate in self.onlookers(&declared, &waiting, sees) {
             match &candidate.trigger.kind {
                 TriggerKind::State(kind) => self.on_state(&candidate, kind, change),
@@ -94,6 +96,7 @@ impl<'s> Work<'s> {
             }
         }
         self.render_watched(change);
+        self.tell_of_change(change);
         self.refresh_groups_of(&change.entity_id);
     }
 
@@ -106,7 +109,7 @@ impl<'s> Work<'s> {
                 self.defer(window, Deferred::Event(event.clone()));
             }
         }
-        let hears = |trigger: &Trigger| trigger.event_types().contains(&event.event_type);
+        let hears = |_: &Listener, trigger: &Trigger| trigger.event_types().contains(&event.event_type);
         for candidate in self.onlookers(&declared, &waiting, hears) {
             if let TriggerKind::Event(kind) = &candidate.trigger.kind
                 && kind.fires(event)
@@ -125,6 +128,7 @@ impl<'s> Work<'s> {
                 self.fire(&candidate, kind.variable(candidate.trigger));
             }
         }
+        self.tell_of_start();
     }
 
     /// A node came, went, or began to lead.
@@ -240,6 +244,15 @@ impl<'s> Work<'s> {
         context
     }
 
+    /// The variables of the run that waits; what automations give their triggers was rendered before.
+    fn variables_of(&self, listener: &Listener) -> &BTreeMap<String, Data> {
+        const NONE: &BTreeMap<String, Data> = &BTreeMap::new();
+        match listener.owner {
+            Owner::Automation(_) => NONE,
+            Owner::Run(run_id) => self.rows.runs.get(run_id).map_or(NONE, |run| &run.variables),
+        }
+    }
+
     /// A trigger fired: the sequence that it is a step of goes on, or the run that waits for it, or
     /// its automation starts one if the conditions hold and its mode allows.
     pub(crate) fn fire(&mut self, candidate: &Candidate<'s>, mut variable: Data) {
@@ -264,7 +277,7 @@ impl<'s> Work<'s> {
         let mut context = self.base_context(candidate);
         context.set("trigger", variable);
         let variables = [&candidate.trigger.variables, &automation.variables];
-        let added = variables.into_iter().try_for_each(|variables| variables.add_to(&mut context));
+        let added = variables.into_iter().try_for_each(|variables| variables.add_missing_to(&mut context));
         self.record(automation.stored_traces > 0);
         let asked = match added {
             Err(failure) => Err(format!("its variables can not be rendered: {}", failure.text)),
@@ -307,7 +320,7 @@ impl<'s> Work<'s> {
         &self,
         declared: &[TriggerRef],
         waiting: &[Waiting],
-        is_meant: impl Fn(&Trigger) -> bool,
+        is_meant: impl Fn(&Listener, &Trigger) -> bool,
     ) -> Vec<Candidate<'s>> {
         let mut onlookers = Vec::new();
         for candidate in self.candidates(declared, waiting) {
@@ -316,7 +329,8 @@ impl<'s> Work<'s> {
                 continue;
             };
             let steps = sequence.steps.iter().rev().map(|step| &step.trigger);
-            onlookers.extend(steps.filter(|step| is_meant(step)).map(|step| Candidate {
+            let meant = steps.filter(|step| is_meant(&candidate.listener, step));
+            onlookers.extend(meant.map(|step| Candidate {
                 listener: Listener::of_step(&candidate.listener, step.place),
                 automation: candidate.automation,
                 trigger: step,

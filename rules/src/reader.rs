@@ -2,6 +2,8 @@
 //!
 //! Everything that is wrong is collected, so that a person mends a file in one go.
 
+pub(crate) mod early;
+
 use crate::home::Missing;
 use crate::service::Known;
 use crate::text::Text;
@@ -21,6 +23,8 @@ pub(crate) struct Reader {
     pub(crate) warnings: Vec<Problem>,
     /// The entities it names, and where.
     pub(crate) mentions: Vec<Mention>,
+    /// What templates see that are rendered while the file is read; none where runs render them.
+    pub(crate) early: Option<early::Variables>,
 }
 
 /// An entity named in an automation.

@@ -51,6 +51,9 @@ pub struct Run {
     pub(crate) verdict: Option<Ended>,
     /// Whether what failed, in it or in that branch, may be passed over (`continue_on_error`).
     pub(crate) may_pass: bool,
+    /// Whether a `stop:` of its own ended it: however it said so, that is no failure for whoever
+    /// called it.
+    pub(crate) has_stopped: bool,
     /// What `stop:` gave back.
     pub(crate) response: Data,
     /// The variable that takes what the script gives back that this run has called.

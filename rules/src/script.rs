@@ -21,7 +21,7 @@ pub(crate) fn read(reader: &mut Reader, declared: &Declared) -> Option<Automatio
     }
     let id = format!("{SCRIPT_PREFIX}{}", declared.object_id);
     let mut fields = reader.fields(node, path)?;
-    let alias = fields.text("alias").unwrap_or_else(|| declared.object_id.replace('_', " "));
+    let alias = fields.text("alias").unwrap_or_else(|| declared.object_id.clone());
     let options = Options::read(&mut fields);
     // What the fields say is for whoever fills in a form.
     let stored_traces = read_trace(reader, &mut fields);

@@ -80,7 +80,8 @@ impl Work<'_> {
         let entity_id = &automation.entity_id;
         let is_watched = !self.home.routes.of_entity(entity_id).is_empty()
             || !self.listening.of_entity(entity_id).is_empty()
-            || !self.rows.watches.of_entity(entity_id).is_empty();
+            || !self.rows.watches.of_entity(entity_id).is_empty()
+            || self.hears_changes();
         let standing = is_watched.then(|| self.rows.standings.get(&automation.id)).flatten()?;
         Some(view_of(automation, standing, self.rows.runs.count_of(&automation.id)))
     }

@@ -26,8 +26,9 @@ use crate::timer::{Timer, Timers, TriggerKey};
 use crate::trace::{Miss, Trace, Traces};
 use crate::watch::Watches;
 use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
-use gable_devices::{Entities, EntityId, Timestamp};
+use gable_devices::{Entities, EntityId, Timestamp, topic};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -236,8 +237,16 @@ impl State {
     }
 
     /// Returns the topic filters that entities and automations need, none covered by another.
-    pub fn topic_filters(&self) -> &BTreeSet<String> {
-        self.entities.topic_filters().minimal()
+    pub fn topic_filters(&self) -> Cow<'_, BTreeSet<String>> {
+        let mut filters = Cow::Borrowed(self.entities.topic_filters().minimal());
+        for rendered in self.listening.rendered_filters() {
+            if !filters.iter().any(|filter| topic::covers(filter, rendered)) {
+                let filters = filters.to_mut();
+                filters.retain(|filter| !topic::covers(rendered, filter));
+                filters.insert(rendered.to_owned());
+            }
+        }
+        filters
     }
 
     /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
@@ -260,7 +269,7 @@ impl State {
             let automation = state.home.automation(&run.automation);
             let triggers = automation.and_then(|automation| run.awaited_triggers(automation));
             for trigger in triggers.into_iter().flatten().filter(|trigger| trigger.is_enabled) {
-                state.listening.add((run.run_id, trigger.place), trigger);
+                state.listening.add((run.run_id, trigger.place), trigger, &run.variables);
             }
         }
         state

@@ -58,18 +58,27 @@ impl DataText {
     }
 
     pub(crate) fn render(&self, context: &Context) -> Result<Data, TemplateError> {
+        self.render_by(&mut |template| template.render_data(context))
+    }
+
+    /// Renders it with whatever `render` makes of its templates.
+    pub(crate) fn render_by<E>(
+        &self,
+        render: &mut dyn FnMut(&Template) -> Result<Data, E>,
+    ) -> Result<Data, E> {
         Ok(match self {
             DataText::Plain(data) => data.clone(),
-            DataText::Template(template) => template.render_data(context)?,
+            DataText::Template(template) => render(template)?,
             DataText::List(items) => {
-                Data::List(items.iter().map(|item| item.render(context)).collect::<Result<_, _>>()?)
+                Data::List(items.iter().map(|item| item.render_by(render)).collect::<Result<_, _>>()?)
             }
-            DataText::Map(entries) => Data::Map(
-                entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), value.render(context)?)))
-                    .collect::<Result<_, TemplateError>>()?,
-            ),
+            DataText::Map(entries) => {
+                let mut map = BTreeMap::new();
+                for (key, value) in entries {
+                    map.insert(key.clone(), value.render_by(render)?);
+                }
+                Data::Map(map)
+            }
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::view::View;
 use gable_devices::yaml::{Fields, Node};
 use gable_devices::{Data, EntityId, Millis};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use event::EventTrigger;
@@ -121,7 +122,7 @@ impl Trigger {
         let mut fields = reader.fields(node, path)?;
         let unsupported_before = reader.unsupported.len();
         let kind = read_kind(reader, &mut fields);
-        let is_enabled = fields.boolean("enabled").unwrap_or(true);
+        let is_enabled = reader.is_enabled(&mut fields);
         if !is_enabled {
             reader.forget_unsupported(unsupported_before);
         }
@@ -150,10 +151,10 @@ impl Trigger {
         }
     }
 
-    /// The topic filters whose messages it has to see.
+    /// The topic filters whose messages it has to see, as far as its file says them.
     pub(crate) fn topic_filters(&self) -> Vec<&str> {
         match &self.kind {
-            TriggerKind::Mqtt(trigger) => vec![&trigger.topic],
+            TriggerKind::Mqtt(trigger) => trigger.plain_topic().into_iter().collect(),
             TriggerKind::Sequence(trigger) => {
                 trigger.steps.iter().flat_map(|step| step.trigger.topic_filters()).collect()
             }
@@ -166,6 +167,46 @@ impl Trigger {
             | TriggerKind::Sun(_)
             | TriggerKind::HomeAssistant(_)
             | TriggerKind::Node(_) => Vec::new(),
+        }
+    }
+
+    /// Those topic filters when it listens for a run with these variables.
+    pub(crate) fn rendered_topics(
+        &self,
+        variables: &BTreeMap<String, Data>,
+    ) -> Result<Vec<Cow<'_, str>>, String> {
+        match &self.kind {
+            TriggerKind::Mqtt(trigger) => Ok(vec![trigger.topic(variables)?]),
+            TriggerKind::Sequence(trigger) => {
+                let steps = trigger.steps.iter().map(|step| step.trigger.rendered_topics(variables));
+                Ok(steps.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            }
+            TriggerKind::State(_)
+            | TriggerKind::NumericState(_)
+            | TriggerKind::Template(_)
+            | TriggerKind::Event(_)
+            | TriggerKind::Time(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether its file does not say all of them.
+    pub(crate) fn renders_topics(&self) -> bool {
+        match &self.kind {
+            TriggerKind::Mqtt(trigger) => trigger.plain_topic().is_none(),
+            TriggerKind::Sequence(trigger) => trigger.steps.iter().any(|step| step.trigger.renders_topics()),
+            TriggerKind::State(_)
+            | TriggerKind::NumericState(_)
+            | TriggerKind::Template(_)
+            | TriggerKind::Event(_)
+            | TriggerKind::Time(_)
+            | TriggerKind::TimePattern(_)
+            | TriggerKind::Sun(_)
+            | TriggerKind::HomeAssistant(_)
+            | TriggerKind::Node(_) => false,
         }
     }
 

@@ -366,7 +366,7 @@ impl Ingest {
     fn follow_state(&mut self) {
         let changed = self.replica.read(|state| {
             let filters = state.topic_filters();
-            (*filters != self.home_filters).then(|| filters.clone())
+            (*filters != self.home_filters).then(|| filters.into_owned())
         });
         if let Some(filters) = changed {
             self.home_filters = filters;

@@ -111,9 +111,19 @@ pub(super) fn read_scene(reader: &mut Reader, fields: &mut Fields<'_>) -> Option
 }
 
 fn read_publish(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionKind> {
+    // Both at once are one mapping, in which the older form comes last and so wins.
     let key = if fields.has("data") || !fields.has("data_template") { "data" } else { "data_template" };
-    let data = fields.require(key)?;
-    let mut data = reader.fields(data, &fields.path_of(key))?;
+    let mut merged = fields.require(key)?.clone();
+    if key == "data"
+        && let Some(template) = fields.get("data_template")
+    {
+        let added = reader.keep(template.expect_map(&fields.path_of("data_template")))?;
+        if let Kind::Map(entries) = &mut merged.kind {
+            entries.retain(|(key, _)| !added.iter().any(|(other, _)| other.text == key.text));
+            entries.extend(added.iter().cloned());
+        }
+    }
+    let mut data = reader.fields(&merged, &fields.path_of(key))?;
     let publish = PublishAction::read(reader, &mut data);
     reader.finish(data);
     publish.map(ActionKind::Publish)
@@ -148,14 +158,17 @@ fn read_data(reader: &mut Reader, node: &Node, path: &str, target: Option<&mut T
 impl Call {
     /// Renders the call for one run.
     pub(crate) fn render(&self, context: &Context) -> Result<Request, Failure> {
-        let called = self.service.render(context).map_err(Failure::mistake)?;
+        let wrong = |what: &str, error: &dyn std::fmt::Display| {
+            Failure::refusal(format!("{what} can not be rendered: {error}"))
+        };
+        let called = self.service.render(context).map_err(|error| wrong("the service", &error))?;
         if !called.contains('.') {
             return Err(Failure::mistake(format!("`{called}` is not a service")));
         }
         let chosen = self.target.render(context)?;
         let mut data = BTreeMap::new();
         for part in &self.data {
-            match part.render(context).map_err(Failure::mistake)? {
+            match part.render(context).map_err(|error| wrong(&format!("the data of `{called}`"), &error))? {
                 Data::Map(map) => data.extend(map),
                 Data::Null => {}
                 _ => return Err(Failure::mistake(format!("the data of `{called}` is not a mapping"))),
@@ -169,6 +182,24 @@ impl Request {
     /// The part of the service before the dot, and the one behind it.
     pub(crate) fn parts(&self) -> (&str, &str) {
         self.called.split_once('.').unwrap_or((&self.called, ""))
+    }
+
+    /// What it says, its target included, in one mapping.
+    pub(crate) fn service_data(&self) -> BTreeMap<String, Data> {
+        let mut data = self.data.clone();
+        let ids: Vec<Data> = self.chosen.entity_ids.iter().map(|id| Data::Text(id.to_string())).collect();
+        if self.chosen.is_all {
+            data.insert("entity_id".to_owned(), "all".into());
+        } else if !ids.is_empty() {
+            data.insert("entity_id".to_owned(), Data::List(ids));
+        }
+        for (kind, place) in &self.chosen.places {
+            let places = data.entry(kind.key().to_owned()).or_insert_with(|| Data::List(Vec::new()));
+            if let Data::List(places) = places {
+                places.push(Data::Text(place.clone()));
+            }
+        }
+        data
     }
 
     /// A number of the data.

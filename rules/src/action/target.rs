@@ -77,9 +77,10 @@ impl Target {
     }
 
     pub(super) fn render(&self, context: &Context) -> Result<Chosen, Failure> {
+        let wrong = |error| Failure::refusal(format!("the target can not be rendered: {error}"));
         let mut chosen = Chosen::default();
         for target in &self.entities {
-            let text = target.render(context).map_err(Failure::mistake)?;
+            let text = target.render(context).map_err(wrong)?;
             for word in words(&text) {
                 match word {
                     "all" => chosen.is_all = true,
@@ -92,7 +93,7 @@ impl Target {
             }
         }
         for (kind, place) in &self.places {
-            let text = place.render(context).map_err(Failure::mistake)?;
+            let text = place.render(context).map_err(wrong)?;
             chosen.places.extend(words(&text).map(|word| (*kind, word.to_owned())));
         }
         Ok(chosen)

@@ -25,11 +25,18 @@ impl Variables {
         Variables(entries.iter().filter_map(read).collect())
     }
 
-    /// Adds those that are not among `given` to what a script knows.
-    pub(crate) fn add_missing_to(&self, context: &mut Context, given: &[String]) -> Result<(), Failure> {
-        for (name, value) in self.0.iter().filter(|(name, _)| !given.contains(name)) {
-            let value = value.render(context).map_err(Failure::mistake)?;
-            context.set(name.as_str(), value);
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &DataText)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Adds those that are not there yet: what an automation or a script declares stands back behind
+    /// what it is given.
+    pub(crate) fn add_missing_to(&self, context: &mut Context) -> Result<(), Failure> {
+        for (name, value) in &self.0 {
+            if !context.variables().contains_key(name) {
+                let value = value.render(context).map_err(Failure::mistake)?;
+                context.set(name.as_str(), value);
+            }
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::Scene;
 use crate::reader::Reader;
 use crate::trace::Saw;
-use gable_devices::Template;
 use gable_devices::yaml::{Fields, Kind, Node};
+use gable_devices::{Data, Template};
 
 /// The template that is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,20 @@ impl TemplateCondition {
         let text = self.template.render(scene.context).map_err(|error| error.to_string())?;
         scene.saw(|| Saw::new(self.template.text(), text.as_str(), "true"));
         Ok(text.eq_ignore_ascii_case("true"))
+    }
+}
+
+/// Whether a value counts as true in Python.
+pub(crate) fn is_truthy(data: &Data) -> bool {
+    match data {
+        Data::Null => false,
+        Data::Bool(bool) => *bool,
+        Data::Int(int) => *int != 0,
+        Data::Float(float) => *float != 0.0,
+        Data::Text(text) => !text.is_empty(),
+        Data::List(list) => !list.is_empty(),
+        Data::Map(map) => !map.is_empty(),
+        Data::Time(_) => true,
     }
 }
 

@@ -54,7 +54,7 @@ impl InputNumber {
                 let number = told.number("value")?;
                 if !(self.min..=self.max).contains(&number) {
                     let text = format!("{number} is not between {} and {}", self.min, self.max);
-                    return Err(Failure::refusal(text));
+                    return Err(Failure::mistake(text));
                 }
                 number
             }

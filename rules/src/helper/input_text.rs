@@ -49,12 +49,14 @@ impl InputText {
         if told.service != "set_value" {
             return Err(told.unknown());
         }
-        let text = told.text("value")?;
-        if !self.fits(&text) {
-            let text = format!("`{text}` is not from {} to {} characters long", self.min, self.max);
-            return Err(Failure::refusal(text));
-        }
-        Ok(self.value(text))
+        Ok(self.value(told.text("value")?))
+    }
+
+    /// Why a text is passed over: so it is in Home Assistant, and the run goes on.
+    pub(super) fn misfit(&self, data: &BTreeMap<String, Data>) -> Option<String> {
+        let text = crate::text::plain_text(data.get("value")?);
+        let is_misfit = !self.fits(&text);
+        is_misfit.then(|| format!("`{text}` is not from {} to {} characters long", self.min, self.max))
     }
 
     pub(super) fn value(&self, state: String) -> Value {

@@ -73,6 +73,7 @@ impl Work<'_> {
                 self.assign(id, helper.dress(Value { state: PAUSED.to_owned(), attributes }));
                 self.timer_event("timer.paused", id, None);
             }
+            "cancel" if current.state == IDLE => {}
             "cancel" => {
                 self.cancel_slot(&Slot::Helper(id.clone()));
                 self.assign(id, helper.dress(timer.idle()));

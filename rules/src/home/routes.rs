@@ -74,6 +74,11 @@ impl Routes {
         self.by_entity.get(entity_id).cloned().unwrap_or_default()
     }
 
+    /// Whether a trigger has to see events of this type.
+    pub(crate) fn hears_event(&self, event_type: &str) -> bool {
+        self.by_event.contains_key(event_type)
+    }
+
     /// The triggers that have to see an event of this type.
     pub(crate) fn of_event(&self, event_type: &str) -> Vec<TriggerRef> {
         self.by_event.get(event_type).cloned().unwrap_or_default()

@@ -23,7 +23,7 @@ impl Windows {
         for automation in automations {
             let mut triggers: Vec<&Trigger> = automation.triggers.iter().collect();
             // A run may come to wait for a trigger between something and its release.
-            collect_awaited(&automation.actions, &mut triggers);
+            triggers.extend(awaited(automation));
             for trigger in triggers.into_iter().filter(|trigger| trigger.is_enabled) {
                 windows.add(trigger, automation.ordered);
             }
@@ -40,6 +40,10 @@ impl Windows {
         self.is_empty = false;
         for filter in trigger.topic_filters() {
             self.by_topic.insert(filter, window);
+        }
+        if trigger.renders_topics() {
+            // Which topic it is will be known when a run waits for it.
+            self.by_topic.insert("#", window);
         }
         for entity_id in trigger.entity_ids() {
             self.by_entity.entry(entity_id.clone()).or_default().insert(window);
@@ -60,6 +64,13 @@ impl Windows {
     pub(crate) fn of_event(&self, event_type: &str) -> BTreeSet<Millis> {
         self.by_event.get(event_type).cloned().unwrap_or_default()
     }
+}
+
+/// All triggers that the runs of an automation may wait for.
+pub(super) fn awaited(automation: &Automation) -> Vec<&Trigger> {
+    let mut triggers = Vec::new();
+    collect_awaited(&automation.actions, &mut triggers);
+    triggers
 }
 
 /// All triggers that actions may wait for. Files bound how deep actions stand in actions.

@@ -50,6 +50,7 @@ impl<'s> Work<'s> {
             self.end_all(&automation.id, &Ended::Replaced);
         }
         self.note_triggered(automation);
+        self.announce_start(automation, &context);
         let mut run = self.new_run(automation, context, parent);
         let run_id = run.run_id;
         self.trace_run(automation, &run);
@@ -89,6 +90,7 @@ impl<'s> Work<'s> {
             steps: 0,
             verdict: None,
             may_pass: false,
+            has_stopped: false,
             response: Data::Null,
             answer_to: None,
         }
@@ -118,7 +120,7 @@ impl<'s> Work<'s> {
     pub(crate) fn run_ready(&mut self) {
         while let Some(run_id) = self.ready.pop_front() {
             // One that is in line may have been ended by the one before it.
-            let Some(mut run) = self.rows.runs.remove(run_id) else { continue };
+            let Some(mut run) = self.rows.runs.lift(run_id) else { continue };
             let home = self.home;
             let how = match home.automation(&run.automation) {
                 Some(automation) => self.do_actions(automation, &mut run),
@@ -132,6 +134,7 @@ impl<'s> Work<'s> {
                     }
                 }
                 Some(how) => {
+                    self.rows.runs.forget(&run);
                     self.drop_children(run_id);
                     self.ended(run, how);
                 }
@@ -199,8 +202,7 @@ impl<'s> Work<'s> {
                 }
                 Ok(Some(Step::Leave)) => run.cursor.skip_to_end(),
                 Ok(Some(Step::End(how))) => {
-                    // A script that stops with an error tells whoever called it no more than that.
-                    run.may_pass = !run.is_branch;
+                    (run.has_stopped, run.may_pass) = (true, false);
                     break Some(how);
                 }
                 Ok(Some(Step::Wait(wait))) => {
@@ -299,12 +301,17 @@ impl<'s> Work<'s> {
     fn perform(&mut self, deed: Deed, run_id: RunId) -> Result<Step, Failure> {
         match deed {
             Deed::Step(step) => return Ok(step),
-            Deed::Publish(publish) => self.queue_publish(publish, Some(run_id)),
+            Deed::Publish(publish) => {
+                self.announce_publish(&publish);
+                self.queue_publish(publish, Some(run_id));
+            }
             Deed::Request(request) if request.moves_runs() => {
+                self.announce_call(&request);
                 self.aside = Some(Aside::new(request));
                 return Ok(Step::Wait(Wait::Ready));
             }
             Deed::Request(request) => {
+                self.announce_call(&request);
                 self.serve(&request, Caller { run_id })?;
             }
             Deed::Event(event) => self.happen(crate::work::Happening::Event(event)),

@@ -5,7 +5,8 @@ use crate::action::{Failure, Sequence, Step};
 use crate::script::SCRIPT_PREFIX;
 use crate::work::Work;
 use crate::{Ended, RunId};
-use gable_devices::Context;
+use gable_devices::{Context, Data};
+use std::collections::BTreeMap;
 
 impl Work<'_> {
     /// Lets each branch of a `parallel:` begin as a run of its own, with its own copy of the
@@ -30,6 +31,7 @@ impl Work<'_> {
                 variables: context.variables().clone(),
                 verdict: None,
                 may_pass: false,
+                has_stopped: false,
                 ..run.clone()
             };
             self.ready.push_back(branch.run_id);
@@ -44,21 +46,27 @@ impl Work<'_> {
         if parent.wait != Wait::Children {
             return;
         }
-        // A branch that `stop:` ends, or that fails, ends the whole; a script only if it fails.
+        // A branch that `stop:` ends, or that fails, ends the whole; a script only if it fails, and its
+        // own `stop:` is no failure even where it says `error: true`.
         let counts = match &how {
             Ended::Finished | Ended::Replaced => false,
             Ended::Stopped => child.is_branch,
             // What an automation does wrong that was triggered by hand is its own affair.
-            Ended::Failed(_) => child.is_branch || child.automation.starts_with(SCRIPT_PREFIX),
+            Ended::Failed(_) => {
+                child.is_branch || (child.automation.starts_with(SCRIPT_PREFIX) && !child.has_stopped)
+            }
         };
         if counts && parent.verdict.is_none() {
             parent.verdict = Some(how);
             parent.may_pass = child.may_pass;
+            parent.has_stopped = child.has_stopped;
         }
         if !child.is_branch
             && let Some(name) = parent.answer_to.take()
         {
-            parent.variables.insert(name, child.response.clone());
+            let nothing = || Data::Map(BTreeMap::new());
+            let answer = if child.response == Data::Null { nothing() } else { child.response.clone() };
+            parent.variables.insert(name, answer);
         }
         let parent = parent.run_id;
         if self.rows.runs.children(parent).is_empty() {

@@ -17,7 +17,8 @@ pub(crate) struct Runs {
 
 impl Runs {
     pub(crate) fn insert(&mut self, run: Run) {
-        if !run.is_branch {
+        let counts = self.by_automation.get(&run.automation).is_some_and(|ids| ids.contains(&run.run_id));
+        if !run.is_branch && !counts {
             Arc::make_mut(&mut self.by_automation)
                 .entry(run.automation.clone())
                 .or_default()
@@ -30,14 +31,26 @@ impl Runs {
     }
 
     pub(crate) fn remove(&mut self, run_id: RunId) -> Option<Run> {
+        let run = self.lift(run_id)?;
+        self.forget(&run);
+        Some(run)
+    }
+
+    /// Takes a run out to let it move. It counts among those of its automation until it is put back
+    /// or forgotten, so that its own templates see it.
+    pub(crate) fn lift(&mut self, run_id: RunId) -> Option<Run> {
         let run = self.rows.remove(&run_id)?;
-        if !run.is_branch {
-            drop_from(Arc::make_mut(&mut self.by_automation), &run.automation, run_id);
-        }
         if let Some(parent) = run.parent {
             drop_from(&mut self.by_parent, &parent, run_id);
         }
         Some(run)
+    }
+
+    /// A run that was taken out is over.
+    pub(crate) fn forget(&mut self, run: &Run) {
+        if !run.is_branch {
+            drop_from(Arc::make_mut(&mut self.by_automation), &run.automation, run.run_id);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -43,8 +43,22 @@ impl<'s> Work<'s> {
             context.set(VARIABLE, outcome(timeout, false, Some(Data::Null)));
             return Ok(wait.timeout.step(false));
         }
+        let mut listens = false;
         for trigger in wait.triggers.iter().filter(|trigger| trigger.is_enabled) {
-            self.attach(&Listener::of_run(run.run_id, trigger.place), trigger, context);
+            match trigger.rendered_topics(context.variables()) {
+                Ok(_) => {
+                    self.attach(&Listener::of_run(run.run_id, trigger.place), trigger, context);
+                    listens = true;
+                }
+                Err(why) => {
+                    self.notice(run.automation.as_str(), format!("it can not wait for a trigger: {why}"))
+                }
+            }
+        }
+        if !listens {
+            // Nothing could ever come.
+            context.set(VARIABLE, outcome(timeout, false, Some(Data::Null)));
+            return Ok(Step::Next);
         }
         Ok(Step::Wait(Wait::Trigger(self.set_timeout(run.run_id, timeout))))
     }

@@ -106,7 +106,7 @@ impl<'s> Work<'s> {
             ("description".to_owned(), "automation.trigger".into()),
         ]);
         context.set("trigger", Data::Map(trigger));
-        let asked = match automation.variables.add_to(&mut context) {
+        let asked = match automation.variables.add_missing_to(&mut context) {
             Err(failure) => Err(format!("its variables can not be rendered: {}", failure.text)),
             Ok(()) if skips_conditions => Ok(()),
             Ok(()) => all_hold(&automation.conditions, &self.scene(&context)),

@@ -27,6 +27,10 @@ impl Work<'_> {
                 self.serve_timer(helper, timer, (service, data), &current).map_err(of_it)?;
                 continue;
             }
+            if let Some(why) = helper.misfit(data) {
+                self.notice(entity_id.to_string(), format!("{why}; it stays as it is"));
+                continue;
+            }
             let value = {
                 let world = self.world();
                 helper.serve(&Told { service, data, current: &current, world: &*world }).map_err(of_it)?

@@ -82,10 +82,9 @@ impl Work<'_> {
             self.notice(script.id.as_str(), "it called itself; this call was passed over");
             return Ok(None);
         }
-        let names: Vec<String> = given.keys().cloned().collect();
         let mut context = Context::from(given).with_world(self.world());
         self.add_this(script, &mut context);
-        let added = script.variables.add_missing_to(&mut context, &names);
+        let added = script.variables.add_missing_to(&mut context);
         context.set_world(None);
         added?;
         Ok(self.start(script, context, parent))

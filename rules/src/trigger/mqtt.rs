@@ -2,43 +2,38 @@
 
 use super::Trigger;
 use crate::Message;
-use crate::reader::Reader;
+use crate::reader::{Reader, early};
 use crate::text::Text;
 use gable_devices::topic;
 use gable_devices::yaml::Fields;
 use gable_devices::{Context, Data, QoS, Template};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What messages fire it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MqttTrigger {
-    /// A topic filter, wildcards included.
-    pub(crate) topic: String,
-    payload: Option<String>,
+    /// A topic filter, wildcards included. It is a template only where a run waits for it: those of
+    /// automations are rendered when their file is read.
+    topic: Text,
+    payload: Option<Text>,
     /// Applied to the message before it is compared with `payload`.
     value_template: Option<Template>,
 }
 
 impl MqttTrigger {
     pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<MqttTrigger> {
-        let mut plain = |fields: &mut Fields<'_>, key| {
+        let mut text = |fields: &mut Fields<'_>, key| {
             let node = fields.get(key)?;
-            let path = fields.path_of(key);
-            match reader.text(node, &path)? {
-                Text::Plain(text) => Some(text),
-                Text::Template(_) => {
-                    fields.report(node.problem(&path, "a template is not supported yet here"));
-                    None
-                }
-            }
+            reader.early_text(node, &fields.path_of(key))
         };
-        let topic = plain(fields, "topic");
-        let payload = plain(fields, "payload");
+        let topic = text(fields, "topic");
+        let payload = text(fields, "payload");
         if !fields.has("topic") {
             fields.fail("`topic` is missing");
-        } else if let Some((topic, node)) = topic.as_ref().zip(fields.get("topic"))
-            && let Err(why) = topic::check_filter(topic)
+        } else if let Some((Text::Plain(topic), node)) = topic.as_ref().zip(fields.get("topic"))
+            && let Err(message) = check_filter(topic)
         {
-            let message = format!("`{topic}` is not a topic filter: {why}");
             fields.report(node.problem(&fields.path_of("topic"), message));
         }
         let path = fields.path_of("value_template");
@@ -48,13 +43,42 @@ impl MqttTrigger {
         Some(MqttTrigger { topic: topic?, payload, value_template })
     }
 
-    /// Whether `message`, whose topic matches, fires it. `text` is the payload as text.
+    /// The topic filter, where the file says it.
+    pub(super) fn plain_topic(&self) -> Option<&str> {
+        match &self.topic {
+            Text::Plain(topic) => Some(topic),
+            Text::Template(_) => None,
+        }
+    }
+
+    /// The topic filter for whoever has these variables.
+    pub(super) fn topic(&self, variables: &BTreeMap<String, Data>) -> Result<Cow<'_, str>, String> {
+        match &self.topic {
+            Text::Plain(topic) => Ok(Cow::Borrowed(topic)),
+            Text::Template(template) => {
+                let topic = early::render(template, &Context::from(variables.clone()))?;
+                check_filter(&topic)?;
+                Ok(Cow::Owned(topic))
+            }
+        }
+    }
+
+    /// Whether `message`, whose topic matches, fires it for whoever has these variables.
     ///
     /// A template that fails (not JSON, no such key) means no: Home Assistant logs and goes on.
-    pub(crate) fn fires(&self, message: &MessageText<'_>) -> bool {
-        let Some(wanted) = &self.payload else { return true };
+    pub(crate) fn fires(&self, message: &MessageText<'_>, variables: &BTreeMap<String, Data>) -> bool {
+        let wanted = match &self.payload {
+            None => return true,
+            Some(Text::Plain(wanted)) => Cow::Borrowed(wanted),
+            Some(Text::Template(template)) => {
+                match early::render(template, &Context::from(variables.clone())) {
+                    Ok(wanted) => Cow::Owned(wanted),
+                    Err(_) => return false,
+                }
+            }
+        };
         match &self.value_template {
-            None => message.text == wanted,
+            None => message.text == *wanted,
             Some(template) => template.render(&message.context()).is_ok_and(|value| value == *wanted),
         }
     }
@@ -106,4 +130,8 @@ impl<'m> MessageText<'m> {
         }
         context
     }
+}
+
+fn check_filter(topic: &str) -> Result<(), String> {
+    topic::check_filter(topic).map_err(|why| format!("`{topic}` is not a topic filter: {why}"))
 }
