@@ -19,6 +19,8 @@ pub enum Data {
     Map(BTreeMap<String, Data>),
     /// An instant, such as the `last_changed` of an entity; a `datetime` in templates.
     Time(Timestamp),
+    /// An instant on the home's clocks, which then were so many seconds ahead of UTC.
+    LocalTime(Timestamp, i32),
 }
 
 impl Data {
@@ -60,7 +62,8 @@ impl Data {
             Data::Map(map) => serde_json::Value::Object(
                 map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect(),
             ),
-            Data::Time(timestamp) => iso_text(*timestamp).into(),
+            Data::Time(at) => iso_text(*at, 0).into(),
+            Data::LocalTime(at, offset) => iso_text(*at, *offset).into(),
         }
     }
 }

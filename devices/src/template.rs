@@ -93,9 +93,10 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// An instant as Python's `isoformat()` writes it: `2024-01-01T12:00:00.123000+00:00`.
-pub(crate) fn iso_text(at: Timestamp) -> String {
-    moment::Moment::utc(at).to_string().replacen(' ', "T", 1)
+/// An instant on a clock that is `offset` seconds ahead of UTC, as Python's `isoformat()` writes it:
+/// `2024-01-01T12:00:00.123000+00:00`.
+pub(crate) fn iso_text(at: Timestamp, offset: i32) -> String {
+    moment::Moment::fixed(i128::from(at.0) * 1000, offset).to_string().replacen(' ', "T", 1)
 }
 
 impl Template {

@@ -26,7 +26,7 @@ impl Timestamp {
 
     /// The instant as Home Assistant writes one into a state: `2024-01-01T12:00:00.123000+00:00`.
     pub fn to_iso_text(self) -> String {
-        crate::template::iso_text(self)
+        crate::template::iso_text(self, 0)
     }
 }
 

@@ -169,6 +169,7 @@ impl Work<'_> {
         let quarantine = Quarantine { since: self.rows.now, index: self.rows.index, reason: reason.clone() };
         self.rows.guard.quarantined.insert(automation.id.clone(), quarantine);
         self.effect(Effect::Quarantined { automation: automation.id.clone(), reason: reason.clone() });
+        self.show_quarantine(automation, Some(reason.clone()));
         let text = format!(
             "{reason}; it is quarantined and does not fire until `gable release {}` or an edit",
             automation.id
@@ -181,6 +182,10 @@ impl Work<'_> {
         let is_released = self.rows.guard.forget(automation).is_some();
         if is_released {
             self.effect(Effect::Released { automation: automation.to_owned() });
+            let home = self.home;
+            if let Some(automation) = home.automation(automation) {
+                self.show_quarantine(automation, None);
+            }
         }
         is_released
     }

@@ -8,6 +8,7 @@
 pub(crate) mod missed;
 pub(crate) mod recurrence;
 
+use crate::calendar::Calendar;
 use crate::listener::{Listener, Owner};
 use crate::timer::{Purpose, Slot};
 use crate::trigger::{Trigger, TriggerKind};
@@ -63,7 +64,9 @@ impl Work<'_> {
         let Some(candidate) = self.candidate(&key.listener) else { return };
         if let Owner::Run(_) = key.listener.owner {
             // A run that waits goes on as soon as it can.
-            if let Some(variable) = candidate.trigger.moment_variable(key.part, deadline) {
+            if let Some(variable) =
+                candidate.trigger.moment_variable(key.part, deadline, self.rows.calendar())
+            {
                 self.fire(&candidate, variable);
             }
             return;
@@ -81,7 +84,7 @@ impl Work<'_> {
             self.notice(candidate.automation.id.as_str(), text);
         }
         for at in verdict.fires {
-            if let Some(variable) = candidate.trigger.moment_variable(key.part, at) {
+            if let Some(variable) = candidate.trigger.moment_variable(key.part, at, self.rows.calendar()) {
                 self.fire(&candidate, variable);
             }
         }
@@ -126,10 +129,10 @@ impl Trigger {
     }
 
     /// The `trigger` variable of a run that one of its instants starts.
-    fn moment_variable(&self, part: u32, at: Timestamp) -> Option<Data> {
+    fn moment_variable(&self, part: u32, at: Timestamp, calendar: &Calendar) -> Option<Data> {
         match &self.kind {
-            TriggerKind::Time(kind) => Some(kind.variable(self, part, at)),
-            TriggerKind::TimePattern(kind) => Some(kind.variable(self, at)),
+            TriggerKind::Time(kind) => Some(kind.variable(self, part, at, calendar)),
+            TriggerKind::TimePattern(kind) => Some(kind.variable(self, at, calendar)),
             TriggerKind::Sun(kind) => Some(kind.variable(self)),
             TriggerKind::Mqtt(_)
             | TriggerKind::State(_)

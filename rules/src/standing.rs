@@ -1,6 +1,7 @@
 //! How automations and scripts stand: on or off, and when they last began. They are entities, too,
 //! made of this whenever somebody asks, so that a run need not write one.
 
+use crate::Effect;
 use crate::automation::{Automation, Mode};
 use crate::home::Home;
 use crate::trigger::Change;
@@ -19,6 +20,15 @@ pub(crate) struct Standing {
     /// When it was last turned on or off, or came into being.
     pub(crate) changed: Timestamp,
     pub(crate) last_triggered: Option<Timestamp>,
+    /// Why it is set apart, if it is: then it is shown as off, for it does not fire.
+    pub(crate) quarantined: Option<String>,
+}
+
+impl Standing {
+    /// Whether it is on as people see it.
+    pub(crate) fn shows_on(&self) -> bool {
+        self.is_on && self.quarantined.is_none()
+    }
 }
 
 /// The rows, by the ids of automations.
@@ -54,14 +64,21 @@ pub(crate) fn view_of(automation: &Automation, standing: &Standing, current: usi
         (current > 0, last_triggered.unwrap_or(standing.changed))
     } else {
         attributes.insert("id".to_owned(), Data::Text(automation.id.clone()));
-        (standing.is_on, standing.changed)
+        let quarantined = standing.quarantined.clone();
+        attributes.extend(quarantined.map(|why| ("quarantined".to_owned(), Data::Text(why))));
+        (standing.shows_on(), standing.changed)
     };
     View {
-        state: if is_on { "on" } else { "off" }.to_owned(),
+        state: word(is_on),
         attributes,
         last_changed,
         last_updated: last_triggered.map_or(last_changed, |at| at.max(last_changed)),
     }
+}
+
+/// The state of what is turned on and off.
+pub(crate) fn word(is_on: bool) -> String {
+    if is_on { "on" } else { "off" }.to_owned()
 }
 
 impl Work<'_> {
@@ -95,6 +112,27 @@ impl Work<'_> {
         }
     }
 
+    /// Shows an automation as set apart, and as on again once it is not.
+    pub(crate) fn show_quarantine(&mut self, automation: &Automation, reason: Option<String>) {
+        let before = self.standing_view(automation);
+        let now = self.rows.now;
+        let Some(standing) = Arc::make_mut(&mut self.rows.standings).get_mut(&automation.id) else { return };
+        let was_on = standing.shows_on();
+        standing.quarantined = reason;
+        let is_on = standing.shows_on();
+        if was_on != is_on {
+            standing.changed = now;
+            let entity_id = automation.entity_id.clone();
+            self.effect(Effect::EntityChanged { entity_id, from: word(was_on), to: word(is_on) });
+        }
+        if let Some((from, to)) = before.zip(self.standing_view(automation)) {
+            // Whoever is to hear of it hears of it also where a chain has become too long; an
+            // automation is set apart once, so that this has an end.
+            let entity_id = automation.entity_id.clone();
+            self.look_again(Happening::Change(Change { entity_id, from, to }));
+        }
+    }
+
     /// Lets triggers see that a script began its first run, or ended its last one: `counts` are its
     /// runs before and after.
     pub(crate) fn tell_of_script(&mut self, id: &str, (before, after): (usize, usize)) {
@@ -115,7 +153,7 @@ impl Work<'_> {
             && let Some(standing) = self.rows.standings.get(&automation.id)
         {
             let view = view_of(automation, standing, self.rows.runs.count_of(&automation.id));
-            context.set("this", view.to_data(&automation.entity_id));
+            context.set("this", view.to_dict(&automation.entity_id));
         }
     }
 
@@ -131,6 +169,7 @@ impl Work<'_> {
                 is_on: automation.initial_state.unwrap_or(true),
                 changed: now,
                 last_triggered: None,
+                quarantined: None,
             };
             let is_new = !standings.contains_key(&automation.id);
             let standing = standings.entry(automation.id.clone()).or_insert_with(begins);

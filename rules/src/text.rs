@@ -117,7 +117,7 @@ pub(crate) fn plain_text(data: &Data) -> String {
         Data::Bool(true) => "True".to_owned(),
         Data::Bool(false) => "False".to_owned(),
         Data::Float(float) => yaml::float_text(*float),
-        Data::Time(_) => data.to_json().as_str().unwrap_or_default().to_owned(),
+        Data::Time(_) | Data::LocalTime(..) => data.to_json().as_str().unwrap_or_default().to_owned(),
         other => other.to_json().to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! An entity as automations see it at one moment.
 
 use crate::entity::{EntityState, UNAVAILABLE, UNKNOWN};
+use crate::text::plain_text;
 use gable_devices::{Data, Entity, EntityId, Quality, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +41,20 @@ impl View {
             None => Data::Text(self.state.clone()),
             Some(name) => self.attributes.get(name).cloned().unwrap_or_default(),
         }
+    }
+
+    /// The form in which templates see `this`, which is no state object in Home Assistant: its times
+    /// are texts.
+    pub(crate) fn to_dict(&self, entity_id: &EntityId) -> Data {
+        let text = |at| Data::Text(plain_text(&Data::Time(at)));
+        Data::Map(BTreeMap::from([
+            ("entity_id".to_owned(), Data::Text(entity_id.to_string())),
+            ("state".to_owned(), Data::Text(self.state.clone())),
+            ("attributes".to_owned(), Data::Map(self.attributes.clone())),
+            ("last_changed".to_owned(), text(self.last_changed)),
+            ("last_reported".to_owned(), text(self.last_updated)),
+            ("last_updated".to_owned(), text(self.last_updated)),
+        ]))
     }
 
     /// The form in which templates see it, as Home Assistant's state object.

@@ -134,9 +134,9 @@ impl Call<'_> {
             None | Some(Data::Null) => Ok(None),
             Some(Data::Text(text)) => Ok(Some(text.clone())),
             Some(Data::List(_) | Data::Map(_)) => Err(self.data_error(key, "is not a text")),
-            Some(other @ (Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_))) => {
-                Ok(Some(other.to_json().to_string().trim_matches('"').to_owned()))
-            }
+            Some(
+                other @ (Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_) | Data::LocalTime(..)),
+            ) => Ok(Some(other.to_json().to_string().trim_matches('"').to_owned())),
         }
     }
 

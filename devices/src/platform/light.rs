@@ -221,7 +221,14 @@ fn read_numbers<const N: usize>(
             let text = text.trim().trim_matches(['[', ']', '(', ')']);
             text.split(',').map(|number| number.trim().parse().ok()).collect()
         }
-        Some(Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Map(_) | Data::Time(_)) => None,
+        Some(
+            Data::Bool(_)
+            | Data::Int(_)
+            | Data::Float(_)
+            | Data::Map(_)
+            | Data::Time(_)
+            | Data::LocalTime(..),
+        ) => None,
     };
     let numbers: Option<[f64; N]> = numbers.and_then(|numbers| numbers.try_into().ok());
     match numbers {

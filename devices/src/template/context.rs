@@ -84,6 +84,9 @@ pub(super) fn to_value(data: &Data) -> Value {
         Data::List(list) => list.iter().map(to_value).collect(),
         Data::Map(map) => map_to_value(map),
         Data::Time(timestamp) => Value::from_object(moment::Moment::utc(*timestamp)),
+        Data::LocalTime(timestamp, offset) => {
+            Value::from_object(moment::Moment::fixed(i128::from(timestamp.0) * 1000, *offset))
+        }
     }
 }
 

@@ -278,7 +278,9 @@ fn key_text(key: Data) -> String {
         Data::Bool(true) => "True".to_owned(),
         Data::Bool(false) => "False".to_owned(),
         Data::Float(float) => crate::yaml::float_text(float),
-        other @ (Data::Int(_) | Data::List(_) | Data::Map(_) | Data::Time(_)) => other.to_json().to_string(),
+        other @ (Data::Int(_) | Data::List(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..)) => {
+            other.to_json().to_string()
+        }
     }
 }
 

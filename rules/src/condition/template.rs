@@ -46,7 +46,7 @@ pub(crate) fn is_truthy(data: &Data) -> bool {
         Data::Text(text) => !text.is_empty(),
         Data::List(list) => !list.is_empty(),
         Data::Map(map) => !map.is_empty(),
-        Data::Time(_) => true,
+        Data::Time(_) | Data::LocalTime(..) => true,
     }
 }
 

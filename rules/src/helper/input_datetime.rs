@@ -78,7 +78,7 @@ impl InputDatetime {
         }
         if let Some(data) = given("datetime") {
             let moment = match data {
-                Data::Time(at) => Some(local(told.world, at.0)),
+                Data::Time(at) | Data::LocalTime(at, _) => Some(local(told.world, at.0)),
                 data => crate::text::plain_text(data).parse().ok(),
             };
             return Ok(self.value(moment.ok_or_else(|| wrong("datetime", data))?, told.world));

@@ -7,6 +7,7 @@ use crate::automation::Automation;
 use crate::condition::logic::all_hold;
 use crate::listener::Listener;
 use crate::react::Candidate;
+use crate::standing::word;
 use crate::work::Work;
 use crate::{Effect, Ended};
 use gable_devices::{Context, Data, EntityId};
@@ -32,7 +33,7 @@ impl<'s> Work<'s> {
             match service {
                 "turn_on" => self.turn_automation(automation, true, stops),
                 "turn_off" => self.turn_automation(automation, false, stops),
-                "toggle" => self.turn_automation(automation, !self.is_on(automation), stops),
+                "toggle" => self.turn_automation(automation, !self.shows_on(automation), stops),
                 "trigger" => {
                     let skips = request.boolean("skip_condition", true);
                     if self.trigger_by_hand(automation, skips, caller) {
@@ -53,18 +54,26 @@ impl<'s> Work<'s> {
         self.rows.standings.get(&automation.id).is_none_or(|standing| standing.is_on)
     }
 
+    /// Whether it is on as people see it: one that is set apart is off.
+    fn shows_on(&self, automation: &Automation) -> bool {
+        self.rows.standings.get(&automation.id).is_none_or(|standing| standing.shows_on())
+    }
+
     /// Turns an automation on or off; its triggers begin to listen or forget everything.
     fn turn_automation(&mut self, automation: &'s Automation, on: bool, stops: bool) {
         let was_on = self.is_on(automation);
+        let shows_on = self.shows_on(automation);
         if was_on != on {
             let before = self.standing_view(automation);
             let now = self.rows.now;
             if let Some(standing) = Arc::make_mut(&mut self.rows.standings).get_mut(&automation.id) {
                 (standing.is_on, standing.changed) = (on, now);
             }
-            let word = |on| if on { "on" } else { "off" }.to_owned();
-            let entity_id = automation.entity_id.clone();
-            self.effect(Effect::EntityChanged { entity_id, from: word(was_on), to: word(on) });
+            let shows_after = self.shows_on(automation);
+            if shows_on != shows_after {
+                let entity_id = automation.entity_id.clone();
+                self.effect(Effect::EntityChanged { entity_id, from: word(shows_on), to: word(shows_after) });
+            }
             self.tell_of_standing(automation, before);
         }
         if on {

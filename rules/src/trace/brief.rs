@@ -18,7 +18,9 @@ fn cut(data: &Data, depth: usize, left: &mut usize) -> Data {
     let more = || Data::Text("…".to_owned());
     *left = left.saturating_sub(1);
     match data {
-        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_) => data.clone(),
+        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_) | Data::LocalTime(..) => {
+            data.clone()
+        }
         Data::Text(text) if text.len() <= TEXT_MAX => data.clone(),
         Data::Text(text) => {
             let end = (0..=TEXT_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);

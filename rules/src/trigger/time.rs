@@ -6,7 +6,8 @@ use crate::clock::{self, Said};
 use crate::reader::Reader;
 use crate::schedule::recurrence::{Recurrence, Weekdays};
 use crate::state::Rows;
-use gable_devices::yaml::{Fields, Node};
+use crate::text::Text;
+use gable_devices::yaml::{Fields, Kind, Node};
 use gable_devices::{Data, EntityId, Quality, Timestamp};
 use jiff::civil::Time;
 
@@ -74,7 +75,7 @@ impl TimeTrigger {
     }
 
     /// The `trigger` variable of the run to come.
-    pub(crate) fn variable(&self, trigger: &Trigger, part: u32, at: Timestamp) -> Data {
+    pub(crate) fn variable(&self, trigger: &Trigger, part: u32, at: Timestamp, calendar: &Calendar) -> Data {
         let part = usize::try_from(part).ok().and_then(|part| self.at.get(part));
         let (description, entity_id) = match part {
             Some(At::Entity { entity_id, .. }) => {
@@ -82,7 +83,7 @@ impl TimeTrigger {
             }
             Some(At::Time(_)) | None => ("time".to_owned(), Data::Null),
         };
-        let own = [("platform", "time".into()), ("now", now_data(at)), ("entity_id", entity_id)];
+        let own = [("platform", "time".into()), ("now", now_data(at, calendar)), ("entity_id", entity_id)];
         trigger.variable(description, own)
     }
 }
@@ -112,15 +113,26 @@ impl At {
             return Some(At::Entity { entity_id: entity_id?, offset });
         }
         match node.as_text() {
-            Some(text) if gable_devices::is_template(text) => {
-                reader.problems.push(node.problem(path, "a template is not supported here"));
-                None
-            }
-            Some(text) if text.contains('.') => {
-                read_entity(reader, node, path).map(|entity_id| At::Entity { entity_id, offset: 0 })
-            }
-            _ => clock::read_time(reader, node, path).map(At::Time),
+            Some(text) if gable_devices::is_template(text) => match reader.early_text(node, path)? {
+                Text::Plain(text) => {
+                    let kind = Kind::Text(text);
+                    At::read_plain(reader, &Node { kind, ..node.clone() }, path)
+                }
+                Text::Template(_) => {
+                    reader.problems.push(node.problem(path, "a template is not supported where a run waits"));
+                    None
+                }
+            },
+            Some(_) | None => At::read_plain(reader, node, path),
         }
+    }
+
+    /// Reads what is no template, or none any more.
+    fn read_plain(reader: &mut Reader, node: &Node, path: &str) -> Option<At> {
+        if node.as_text().is_some_and(|text| text.contains('.')) {
+            return read_entity(reader, node, path).map(|entity_id| At::Entity { entity_id, offset: 0 });
+        }
+        clock::read_time(reader, node, path).map(At::Time)
     }
 }
 
@@ -134,7 +146,7 @@ fn read_entity(reader: &mut Reader, node: &Node, path: &str) -> Option<EntityId>
     Some(entity_id)
 }
 
-/// The instant at which a trigger fired, for templates.
-pub(super) fn now_data(at: Timestamp) -> Data {
-    Data::Time(at)
+/// The instant at which a trigger fired, for templates: in Home Assistant it is a local time.
+pub(super) fn now_data(at: Timestamp, calendar: &Calendar) -> Data {
+    Data::LocalTime(at, calendar.offset_at(at))
 }

@@ -1,6 +1,7 @@
 //! `trigger: time_pattern`: fires whenever the home's clock shows certain hours, minutes, seconds.
 
 use super::Trigger;
+use crate::calendar::Calendar;
 use crate::reader::Reader;
 use crate::schedule::recurrence::{Pattern, full};
 use gable_devices::yaml::{Fields, Node};
@@ -33,8 +34,8 @@ impl TimePatternTrigger {
     }
 
     /// The `trigger` variable of the run to come.
-    pub(crate) fn variable(&self, trigger: &Trigger, at: Timestamp) -> Data {
-        let own = [("platform", "time_pattern".into()), ("now", super::time::now_data(at))];
+    pub(crate) fn variable(&self, trigger: &Trigger, at: Timestamp, calendar: &Calendar) -> Data {
+        let own = [("platform", "time_pattern".into()), ("now", super::time::now_data(at, calendar))];
         trigger.variable("time pattern".to_owned(), own)
     }
 }
