@@ -28,6 +28,7 @@ mod states;
 mod strftime;
 mod text;
 mod time;
+mod transcendental;
 mod world;
 
 pub use context::Context;

@@ -7,7 +7,7 @@
 mod tests {
     use gable_broker_config::Settings;
     use gable_devices::sim;
-    use gable_rules::SourceFile;
+    use gable_rules::{Problem, Severity, SourceFile};
     use std::collections::HashMap;
     use std::path::{Path, PathBuf};
 
@@ -40,6 +40,37 @@ mod tests {
             let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
             assert_eq!(problems, [""; 0], "{}", folder.display());
             assert!(report.entities > 0 && report.automations > 0, "{}: {report:?}", folder.display());
+        }
+    }
+
+    /// The blocks of YAML in a page, each with the number of its first line.
+    fn blocks(page: &str) -> Vec<(usize, String)> {
+        let mut blocks = Vec::new();
+        let mut lines = (1..).zip(page.lines());
+        while let Some((number, line)) = lines.next() {
+            if line.trim() == "```yaml" {
+                let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```");
+                blocks.push((number + 1, inside.fold(String::new(), |text, line| text + line + "\n")));
+            }
+        }
+        blocks
+    }
+
+    #[test]
+    fn what_the_pages_show_is_sound() {
+        let secrets = "{phone_url: 'http://192.0.2.1/', ha_token: abcdefgh}".to_owned();
+        for page in ["../README.md", "../rules/LANGUAGE.md"] {
+            let blocks = blocks(&std::fs::read_to_string(folder(page)).unwrap());
+            assert!(!blocks.is_empty(), "{page} shows no YAML");
+            for (line, text) in blocks {
+                let secrets = SourceFile { name: "secrets.yaml".to_owned(), text: secrets.clone() };
+                let shown = SourceFile { name: "home.yaml".to_owned(), text };
+                let report = gable_rules::check(&[secrets, shown]);
+                let is_grave = |problem: &&Problem| problem.severity != Severity::Warning;
+                let problems: Vec<String> =
+                    report.problems.iter().filter(is_grave).map(ToString::to_string).collect();
+                assert_eq!(problems, [""; 0], "{page}, from line {line}");
+            }
         }
     }
 

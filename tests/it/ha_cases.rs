@@ -44,10 +44,6 @@ const OWN_MAY_DIFFER: &[(&str, &str)] = &[
         "no hashes, versions, deep combine, look-ahead, neighbours in loops; `expand` turns no order",
     ),
     (
-        "templates_transcendental",
-        "by design: all nodes have to agree on each digit, and computers do not on these",
-    ),
-    (
         "told_when_read",
         "by design: what can not be run is told when the file is read, and no half of it runs",
     ),

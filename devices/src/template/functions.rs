@@ -2,7 +2,7 @@
 //! goes as `name(x)`, as `x | name` or as `x is name` is what the lists say.
 
 use super::rewrite::Names;
-use super::{json, lists, numbers, operators, regex, span, states, text, time};
+use super::{json, lists, numbers, operators, regex, span, states, text, time, transcendental};
 use minijinja::Environment;
 use minijinja::functions::Function;
 use minijinja::value::{FunctionArgs, FunctionResult, Value};
@@ -243,6 +243,14 @@ impl Registry<'_> {
         self.both("multiply", numbers::multiply);
         self.both("add", numbers::add);
         self.both("sqrt", numbers::sqrt);
+        self.both("log", transcendental::log);
+        self.both("sin", transcendental::sin);
+        self.both("cos", transcendental::cos);
+        self.both("tan", transcendental::tan);
+        self.both("asin", transcendental::asin);
+        self.both("acos", transcendental::acos);
+        self.both("atan", transcendental::atan);
+        self.both("atan2", transcendental::atan2);
         self.filter("abs", numbers::abs);
         self.filter("sum", numbers::sum);
         self.both("min", numbers::min);

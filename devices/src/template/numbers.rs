@@ -86,38 +86,25 @@ impl Number {
         }
     }
 
-    /// By repeated multiplication, which is the same everywhere; other exponents are refused.
     pub(super) fn pow(self, exponent: Number) -> Result<Value, Error> {
-        const EXPONENT_MAX: i128 = 1024;
         if let (Number::Int(base), Number::Int(exponent)) = (self, exponent)
             && exponent >= 0
         {
             let power = u32::try_from(exponent).ok().and_then(|exponent| base.checked_pow(exponent));
             return power.map(int_value).ok_or_else(too_large);
         }
-        let whole = match exponent {
-            Number::Int(exponent) => Some(exponent),
-            Number::Float(exponent) if exponent.fract() == 0.0 => Some(exponent as i128),
-            Number::Float(_) => None,
-        };
-        match whole {
-            Some(whole) if self.float() == 0.0 && whole < 0 => Err(by_zero()),
-            Some(whole) if whole.abs() <= EXPONENT_MAX => {
-                let mut power = 1.0;
-                let mut square = self.float();
-                let mut left = whole.unsigned_abs();
-                while left > 0 {
-                    power *= if left % 2 == 1 { square } else { 1.0 };
-                    square *= square;
-                    left /= 2;
-                }
-                Ok(Value::from(if whole < 0 { 1.0 / power } else { power }))
-            }
-            _ if exponent == Number::Float(0.5) => Ok(Value::from(self.float().sqrt())),
-            _ => {
-                Err(failed("`**` takes whole exponents up to 1024, and 0.5: others differ between computers"))
-            }
+        let (base, exponent) = (self.float(), exponent.float());
+        if base == 0.0 && exponent < 0.0 {
+            return Err(by_zero());
         }
+        let power = libm::pow(base, exponent);
+        if power.is_nan() && !base.is_nan() && !exponent.is_nan() {
+            return Err(failed("`**` of a negative number takes whole exponents"));
+        }
+        if power.is_infinite() && base.is_finite() && exponent.is_finite() {
+            return Err(too_large());
+        }
+        Ok(Value::from(power))
     }
 }
 
@@ -185,7 +172,8 @@ fn no_number(function: &str, value: &Value) -> Error {
     // A message need not have the key; a word where a number was promised is a mistake.
     let kind = if value.is_undefined() { ErrorKind::UndefinedError } else { ErrorKind::InvalidOperation };
     let shown: String = value.to_string().chars().take(80).collect();
-    Error::new(kind, format!("{function} got `{shown}`, which is no number, and no default was given"))
+    let why = if to_float(value).is_some() { "is out of its range" } else { "is no number" };
+    Error::new(kind, format!("{function} got `{shown}`, which {why}, and no default was given"))
 }
 
 /// `float(value, default)`: without a default, what is no number is an error.

@@ -560,7 +560,7 @@ fn check<'n>(
     if known.contains(name) && !name.starts_with("__") {
         return Ok(name);
     }
-    if let Some(why) = inexact(name) {
+    if let Some(why) = left_out(name) {
         return Err(syntax(span, format!("the {kind} `{name}` is not offered: {why}")));
     }
     let public = known.iter().copied().filter(|known| !known.starts_with("__"));
@@ -569,11 +569,8 @@ fn check<'n>(
 }
 
 /// Why a function of Home Assistant is left out on purpose.
-fn inexact(name: &str) -> Option<&'static str> {
+fn left_out(name: &str) -> Option<&'static str> {
     Some(match name {
-        "sin" | "cos" | "tan" | "asin" | "acos" | "atan" | "atan2" | "log" => {
-            "its last digits differ between computers, and all nodes have to agree"
-        }
         "distance" | "closest" => "this home has no coordinates of its entities",
         "device_entities"
         | "device_attr"

@@ -81,10 +81,22 @@ const NUMBERS: &[(&str, &str)] = &[
     ),
     ("{{ x | float }}", "error: template: float got ``, which is no number, and no default was given"),
     ("{{ 'abc' | int }}", "error: template: int got `abc`, which is no number, and no default was given"),
+    // What Python gives, to the last digit.
     (
-        "{{ 2 ** 0.3 }}",
-        "error: template: `**` takes whole exponents up to 1024, and 0.5: others differ between computers",
+        "{{ 2 ** 0.3 }} {{ 9 ** -0.5 }} {{ log(100, 10) }} {{ 8 | log(2) }} {{ 17.27 * log(0.55) }} {{ log(0, 1, 'd') }} {{ log('x', default=1) }}",
+        "1.2311444133449163 0.3333333333333333 2.0 3.0 -10.324645003049564 d 1",
     ),
+    (
+        "{{ sin(1) }} {{ cos(2) }} {{ tan(0.5) }} {{ asin(0.5) }} {{ 0.25 | acos }} {{ 3 | atan }} {{ asin(2, 'd') }}",
+        "0.8414709848078965 -0.4161468365471424 0.5463024898437905 0.5235987755982989 1.318116071652818 1.2490457723982544 d",
+    ),
+    (
+        "{{ atan2(1, -2) }} {{ [1, -2] | atan2 }} {{ atan2(1, 'x', 'd') }} {{ atan2([1], 'd') }}",
+        "2.677945044588987 2.677945044588987 d d",
+    ),
+    ("{{ log(-1) }}", "error: template: log got `-1`, which is out of its range, and no default was given"),
+    ("{{ (-8) ** 0.5 }}", "error: template: `**` of a negative number takes whole exponents"),
+    ("{{ 10.0 ** 400 }}", "error: template: the number becomes too large"),
 ];
 
 const TEXTS: &[(&str, &str)] = &[
