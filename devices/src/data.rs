@@ -21,6 +21,8 @@ pub enum Data {
     Time(Timestamp),
     /// An instant on the home's clocks, which then were so many seconds ahead of UTC.
     LocalTime(Timestamp, i32),
+    /// Python's fixed list: a colour, `(1, 2)` in a template. Outside of templates a list like others.
+    Tuple(Vec<Data>),
 }
 
 impl Data {
@@ -28,6 +30,14 @@ impl Data {
     pub fn get(&self, key: &str) -> Option<&Data> {
         match self {
             Data::Map(map) => map.get(key),
+            _ => None,
+        }
+    }
+
+    /// Returns what is in a list or a tuple.
+    pub fn items(&self) -> Option<&[Data]> {
+        match self {
+            Data::List(items) | Data::Tuple(items) => Some(items),
             _ => None,
         }
     }
@@ -58,7 +68,7 @@ impl Data {
             Data::Int(int) => (*int).into(),
             Data::Float(float) => (*float).into(),
             Data::Text(text) => text.as_str().into(),
-            Data::List(list) => list.iter().map(Data::to_json).collect(),
+            Data::List(list) | Data::Tuple(list) => list.iter().map(Data::to_json).collect(),
             Data::Map(map) => serde_json::Value::Object(
                 map.iter().map(|(key, data)| (key.clone(), data.to_json())).collect(),
             ),

@@ -44,7 +44,7 @@ pub fn signed_from_data(data: &Data) -> Result<i64, DurationError> {
             }
             if parts.is_empty() { Err(DurationError::Shape) } else { from_millis(total) }
         }
-        Data::Null | Data::Bool(_) | Data::List(_) | Data::Time(_) | Data::LocalTime(..) => {
+        Data::Null | Data::Bool(_) | Data::List(_) | Data::Tuple(_) | Data::Time(_) | Data::LocalTime(..) => {
             Err(DurationError::Shape)
         }
     }

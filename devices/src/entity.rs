@@ -6,6 +6,7 @@ mod entities;
 mod payload;
 mod sections;
 mod slug;
+mod title;
 
 use crate::platform::{Call, Domain, Platform, Role, Update};
 use crate::yaml::{Fields, Problem, did_you_mean};
@@ -108,6 +109,18 @@ impl Entity {
         attributes
     }
 
+    /// What it shows before anything was heard of it: Home Assistant's `unknown`, mostly.
+    pub fn first_value(&self) -> Value {
+        let mut value = Value { state: "unknown".to_owned(), attributes: self.static_attributes() };
+        self.platform.begin(&mut value);
+        value
+    }
+
+    /// The attributes that it shows only while it is on; otherwise they are null.
+    pub fn shown_while_on(&self) -> &'static [&'static str] {
+        self.platform.shown_while_on()
+    }
+
     /// Whether the device is there, by what its availability topics last said (`heard`, by
     /// [`Report::Available`](crate::Report::Available)'s `source`). Without such topics it is; before they said enough it
     /// is not.
@@ -178,7 +191,9 @@ impl Entity {
                 }
                 Ok(())
             }
-            Role::Attributes => self.declared.decode_attributes(payload, update),
+            Role::Attributes => {
+                self.declared.decode_attributes(payload, self.domain().own_attributes(), update)
+            }
             role => self.platform.decode(role, payload, current, update),
         }
     }

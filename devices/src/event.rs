@@ -23,4 +23,6 @@ pub enum Report {
     Available { source: u16, online: bool },
     /// Something happened (a button was pressed, an event came): its instant is the new state.
     Happened { attributes: BTreeMap<String, Data> },
+    /// What the topic for further attributes says; these replace those that it gave before.
+    Described { attributes: BTreeMap<String, Data> },
 }

@@ -1,6 +1,7 @@
 //! The kinds of entity. Each file below reads one kind's keys, decodes its payloads and encodes its
 //! services; the matches here name every place that a new kind has to touch.
 
+mod attributes;
 mod binary_sensor;
 mod button;
 mod climate;
@@ -64,7 +65,7 @@ pub(crate) enum Platform {
     BinarySensor(binary_sensor::BinarySensor),
     Button(button::Button),
     Climate(Box<climate::Climate>),
-    Cover(cover::Cover),
+    Cover(Box<cover::Cover>),
     DeviceTracker(device_tracker::DeviceTracker),
     Event(event::Event),
     Fan(Box<fan::Fan>),
@@ -120,6 +121,14 @@ trait Kind {
     /// Adds the attributes that the declaration alone gives.
     fn add_attributes(&self, _: &mut BTreeMap<String, Data>) {}
 
+    /// Adds what it shows before anything was heard of it, if that is more than `unknown`.
+    fn begin(&self, _: &mut Value) {}
+
+    /// The attributes that it shows only while it is on.
+    fn shown_while_on(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How long after `on` it turns `off` by itself.
     fn off_delay(&self) -> Option<Millis> {
         None
@@ -132,6 +141,8 @@ pub(crate) struct Update {
     pub(crate) available: Vec<(u16, bool)>,
     pub(crate) state: Option<Reported>,
     pub(crate) attributes: BTreeMap<String, Data>,
+    /// What the topic for further attributes gives: all that it gives from now on.
+    pub(crate) described: Option<BTreeMap<String, Data>>,
 }
 
 /// A reported state.
@@ -196,33 +207,14 @@ impl Domain {
         }
     }
 
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Domain::BinarySensor => "Binary sensor",
-            Domain::Button => "Button",
-            Domain::Climate => "Climate",
-            Domain::Cover => "Cover",
-            Domain::DeviceTracker => "Device tracker",
-            Domain::Event => "Event",
-            Domain::Fan => "Fan",
-            Domain::Light => "Light",
-            Domain::Lock => "Lock",
-            Domain::Notify => "Notify",
-            Domain::Number => "Number",
-            Domain::Scene => "Scene",
-            Domain::Select => "Select",
-            Domain::Sensor => "Sensor",
-            Domain::Siren => "Siren",
-            Domain::Switch => "Switch",
-            Domain::Text => "Text",
-            Domain::Update => "Update",
-            Domain::Valve => "Valve",
-        }
-    }
-
     /// The services that every entity of this kind knows; whether it can is its declaration's matter.
     pub(crate) fn services(self) -> &'static [&'static str] {
         services::of(self)
+    }
+
+    /// The attributes that this kind gives itself, so that no topic for further ones may set them.
+    pub(crate) fn own_attributes(self) -> &'static [&'static str] {
+        attributes::own(self)
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Domain> {
@@ -236,7 +228,7 @@ impl Platform {
             Domain::BinarySensor => Platform::BinarySensor(binary_sensor::BinarySensor::read(fields)?),
             Domain::Button => Platform::Button(button::Button::read(fields)?),
             Domain::Climate => Platform::Climate(Box::new(climate::Climate::read(fields)?)),
-            Domain::Cover => Platform::Cover(cover::Cover::read(fields)?),
+            Domain::Cover => Platform::Cover(Box::new(cover::Cover::read(fields)?)),
             Domain::DeviceTracker => Platform::DeviceTracker(device_tracker::DeviceTracker::read(fields)?),
             Domain::Event => Platform::Event(event::Event::read(fields)?),
             Domain::Fan => Platform::Fan(Box::new(fan::Fan::read(fields)?)),
@@ -284,7 +276,7 @@ impl Platform {
             Platform::BinarySensor(binary_sensor) => binary_sensor,
             Platform::Button(button) => button,
             Platform::Climate(climate) => climate.as_ref(),
-            Platform::Cover(cover) => cover,
+            Platform::Cover(cover) => cover.as_ref(),
             Platform::DeviceTracker(device_tracker) => device_tracker,
             Platform::Event(event) => event,
             Platform::Fan(fan) => fan.as_ref(),
@@ -331,6 +323,14 @@ impl Platform {
         self.kind().add_attributes(attributes);
     }
 
+    pub(crate) fn begin(&self, value: &mut Value) {
+        self.kind().begin(value);
+    }
+
+    pub(crate) fn shown_while_on(&self) -> &'static [&'static str] {
+        self.kind().shown_while_on()
+    }
+
     pub(crate) fn off_delay(&self) -> Option<Millis> {
         self.kind().off_delay()
     }
@@ -353,7 +353,8 @@ impl Update {
                 (!attributes.is_empty()).then_some(Report::Update { state: None, attributes })
             }
         };
-        available.chain(first).chain(second)
+        let described = self.described.map(|attributes| Report::Described { attributes });
+        available.chain(first).chain(second).chain(described)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::work::{Happening, Work};
 use crate::{
     Calendar, Effect, Input, InputKind, LogIndex, Message, NodeId, Origin, Refusal, SourceFile, State, nodes,
 };
-use gable_devices::{Entities, topic};
+use gable_devices::{Entities, EntityId, Report, topic};
 use std::sync::Arc;
 
 impl State {
@@ -147,18 +147,26 @@ impl<'s> Work<'s> {
         let now = self.rows.now;
         self.has_echo = self.rows.echoes.are_due(now, &message.topic);
         self.happen(Happening::Message(message));
+        let world = self.world();
         let entities = &self.rows.entities;
         let current = |entity_id: &_| entities.get(entity_id).and_then(|entity| entity.known_value());
-        for decoded in self.declared.decode(&message.topic, &message.payload, current) {
-            match decoded {
-                Ok(event) => {
-                    self.has_echo |= self.rows.echoes.are_due(now, event.entity_id.as_str());
-                    self.notes.topic = Some(message.topic.clone());
-                    self.report(&event.entity_id, event.report, Some(node));
-                    self.notes.topic = None;
+        let decoded = self.declared.decode_in(Some(world), &message.topic, &message.payload, current);
+        // What a message says about one entity stands together, and is one change.
+        let mut reports: Vec<(EntityId, Vec<Report>)> = Vec::new();
+        for decoded in decoded {
+            match (decoded, reports.last_mut()) {
+                (Ok(event), Some((entity_id, reports))) if *entity_id == event.entity_id => {
+                    reports.push(event.report);
                 }
-                Err(error) => self.notice(message.topic.as_str(), error.to_string()),
+                (Ok(event), _) => reports.push((event.entity_id, vec![event.report])),
+                (Err(error), _) => self.notice(message.topic.as_str(), error.to_string()),
             }
+        }
+        for (entity_id, reports) in reports {
+            self.has_echo |= self.rows.echoes.are_due(now, entity_id.as_str());
+            self.notes.topic = Some(message.topic.clone());
+            self.report(&entity_id, reports, Some(node));
+            self.notes.topic = None;
         }
     }
 

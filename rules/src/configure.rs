@@ -137,7 +137,9 @@ impl Work<'_> {
             }
         }
         for helper in home.kept.iter() {
-            self.refresh_group(helper);
+            if self.refresh_group(helper) {
+                self.refresh_groups_of(&helper.entity_id);
+            }
         }
         for scene in home.scenes() {
             let entities = Arc::make_mut(&mut self.rows.entities);

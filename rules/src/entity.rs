@@ -4,12 +4,16 @@ use crate::trace::Change;
 use crate::{LogIndex, NodeId};
 use gable_devices::{Data, Entity, Quality, Report, Timestamp, Value};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Home Assistant's word for an entity that nothing was heard of.
 pub(crate) const UNKNOWN: &str = "unknown";
 /// Home Assistant's word for an entity that is away.
 pub(crate) const UNAVAILABLE: &str = "unavailable";
+
+/// Home Assistant's word for what is on.
+const ON: &str = "on";
 
 /// The state of one entity, and where it came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,10 @@ pub struct EntityState {
     pub(crate) availability: BTreeMap<u16, bool>,
     /// Whether `expire_after` has passed since the last message.
     pub(crate) is_expired: bool,
+    /// The attributes that its topic for further ones gave last.
+    pub(crate) described: BTreeSet<String>,
+    /// What it does not show until it is on again: the brightness of a light, for example.
+    pub(crate) hidden: BTreeMap<String, Data>,
 }
 
 impl EntityState {
@@ -47,9 +55,8 @@ impl EntityState {
 
     /// An entity that nothing was heard of.
     pub(crate) fn new(now: Timestamp, declared: &Entity) -> EntityState {
-        let value = Value { state: UNKNOWN.to_owned(), attributes: declared.static_attributes() };
         let mut entity = EntityState {
-            value,
+            value: declared.first_value(),
             last_changed: now,
             last_updated: now,
             last_heard: now,
@@ -62,6 +69,7 @@ impl EntityState {
 
     /// Takes over what a report says about value and availability; times are the caller's.
     pub(crate) fn take(&mut self, declared: &Entity, report: Report, now: Timestamp) {
+        self.value.attributes.extend(std::mem::take(&mut self.hidden));
         match report {
             Report::Update { state, attributes } => {
                 if let Some(state) = state {
@@ -82,8 +90,40 @@ impl EntityState {
                 self.is_expired = false;
                 self.value.attributes.extend(attributes);
             }
+            Report::Described { attributes } => {
+                let gone = |name: &&String| !attributes.contains_key(*name);
+                for name in self.described.iter().filter(gone) {
+                    self.value.attributes.remove(name);
+                }
+                self.described = attributes.keys().cloned().collect();
+                self.value.attributes.extend(attributes);
+            }
         }
+        self.hide(declared);
         self.judge(declared);
+    }
+
+    /// Puts aside what an entity that is not on does not show.
+    fn hide(&mut self, declared: &Entity) {
+        if self.value.state == ON {
+            return;
+        }
+        for name in declared.shown_while_on() {
+            if let Some(shown) = self.value.attributes.get_mut(*name).filter(|shown| **shown != Data::Null) {
+                self.hidden.insert((*name).to_owned(), std::mem::take(shown));
+            }
+        }
+    }
+
+    /// The value with what it does not show, for whoever has to know it: none while it is not known.
+    pub(crate) fn whole_value(&self) -> Option<Cow<'_, Value>> {
+        let value = self.known_value()?;
+        if self.hidden.is_empty() {
+            return Some(Cow::Borrowed(value));
+        }
+        let mut value = value.clone();
+        value.attributes.extend(self.hidden.clone());
+        Some(Cow::Owned(value))
     }
 
     /// Takes over a declaration that was edited: what it gives, and no longer gives.
@@ -91,7 +131,12 @@ impl EntityState {
         for name in before.keys() {
             self.value.attributes.remove(name);
         }
+        self.value.attributes.extend(std::mem::take(&mut self.hidden));
         self.value.attributes.extend(declared.static_attributes());
+        for (name, data) in declared.first_value().attributes {
+            self.value.attributes.entry(name).or_insert(data);
+        }
+        self.hide(declared);
         self.is_expired &= declared.expire_after().is_some();
         self.judge(declared);
     }

@@ -160,7 +160,8 @@ impl Work<'_> {
             self.notice(entity_id.to_string(), "it is unavailable; it was not told anything");
             return Ok(());
         }
-        let encoded = declared.encode(&order.service, &order.data, entity.known_value());
+        let current = entity.whole_value();
+        let encoded = declared.encode(&order.service, &order.data, current.as_deref());
         let encoded = encoded.map_err(|error| match error {
             EncodeError::UnknownService { .. } => Failure::mistake(error),
             EncodeError::Unsupported { .. } | EncodeError::Data { .. } | EncodeError::Template { .. } => {
@@ -188,7 +189,7 @@ impl Work<'_> {
             }
         }
         if let Some(report) = encoded.assume {
-            self.report(entity_id, report, None);
+            self.report(entity_id, vec![report], None);
             if let Some(command_id) = last_id {
                 let run_id = self.notes.run_id.or(Some(run_id));
                 self.credit(entity_id, command_id, run_id);

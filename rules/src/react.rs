@@ -97,7 +97,6 @@ impl<'s> Work<'s> {
         }
         self.render_watched(change);
         self.tell_of_change(change);
-        self.refresh_groups_of(&change.entity_id);
     }
 
     /// Asks the triggers that listen to an event's type.

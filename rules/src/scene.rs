@@ -89,7 +89,9 @@ fn to_state(data: &Data) -> Option<String> {
         Data::Bool(true) => Some("on".to_owned()),
         Data::Bool(false) => Some("off".to_owned()),
         Data::Text(_) | Data::Int(_) | Data::Float(_) => Some(crate::text::plain_text(data)),
-        Data::Null | Data::List(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..) => None,
+        Data::Null | Data::List(_) | Data::Tuple(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..) => {
+            None
+        }
     }
 }
 

@@ -202,7 +202,7 @@ impl Work<'_> {
             Purpose::OffDelay(entity_id) => {
                 let attributes = BTreeMap::new();
                 let report = Report::Update { state: Some("off".to_owned()), attributes };
-                self.report(&entity_id, report, None);
+                self.report(&entity_id, vec![report], None);
             }
             Purpose::ExpireAfter(entity_id) => self.expire_entity(&entity_id),
             Purpose::WaitTimeout(run_id) => self.on_wait_timeout(run_id),

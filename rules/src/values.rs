@@ -11,18 +11,20 @@ use gable_devices::{Entity, EntityId, Report, Timestamp, Value};
 use std::sync::Arc;
 
 impl Work<'_> {
-    /// Takes over a report about an entity. `heard_by` is the node that heard it, and none where the
-    /// home itself concludes it.
-    pub(crate) fn report(&mut self, entity_id: &EntityId, report: Report, heard_by: Option<NodeId>) {
+    /// Takes over what is reported about an entity at once, as one change. `heard_by` is the node that
+    /// heard it, and none where the home itself concludes it.
+    pub(crate) fn report(&mut self, entity_id: &EntityId, reports: Vec<Report>, heard_by: Option<NodeId>) {
         let Some(declared) = self.declared.get(entity_id) else { return };
-        let gives_value = match &report {
+        let gives_value = reports.iter().any(|report| match report {
             Report::Update { state, .. } => state.is_some(),
             Report::Unknown | Report::Happened { .. } => true,
-            Report::Available { .. } => false,
-        };
-        let turned_on = matches!(&report, Report::Update { state: Some(state), .. } if state == "on");
+            Report::Available { .. } | Report::Described { .. } => false,
+        });
+        let turns_on =
+            |report: &Report| matches!(report, Report::Update { state: Some(state), .. } if state == "on");
+        let turned_on = reports.iter().any(turns_on);
         // Two things may happen at one instant.
-        let has_happened = matches!(&report, Report::Happened { .. });
+        let has_happened = reports.iter().any(|report| matches!(report, Report::Happened { .. }));
         let is_forced = has_happened || gives_value && heard_by.is_some() && declared.force_update();
         self.update(entity_id, Some(declared), is_forced, |entity, moment| {
             if let Some(node) = heard_by {
@@ -30,7 +32,9 @@ impl Work<'_> {
                 entity.heard_index = moment.index;
                 entity.heard_by = Some(node);
             }
-            entity.take(declared, report, moment.now);
+            for report in reports {
+                entity.take(declared, report, moment.now);
+            }
         });
         if gives_value {
             self.set_value_timers(entity_id, declared, turned_on);
@@ -59,14 +63,27 @@ impl Work<'_> {
         is_forced: bool,
         change: impl FnOnce(&mut EntityState, Moment),
     ) {
+        if self.update_one(entity_id, declared, is_forced, change) {
+            self.refresh_groups_of(entity_id);
+        }
+    }
+
+    /// The same without the groups that follow the entity. Returns whether it became another one.
+    pub(crate) fn update_one(
+        &mut self,
+        entity_id: &EntityId,
+        declared: Option<&Entity>,
+        is_forced: bool,
+        change: impl FnOnce(&mut EntityState, Moment),
+    ) -> bool {
         let moment = Moment { now: self.rows.now, index: self.rows.index };
         let cause = self.change_now();
-        let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) else { return };
+        let Some(entity) = Arc::make_mut(&mut self.rows.entities).get_mut(entity_id) else { return false };
         let from = View::new(entity, declared);
         change(entity, moment);
         let mut to = View::new(entity, declared);
         if from == to && !is_forced {
-            return;
+            return false;
         }
         if from.state != to.state || is_forced {
             entity.last_changed = moment.now;
@@ -80,6 +97,7 @@ impl Work<'_> {
             to: to.state.clone(),
         });
         self.happen(Happening::Change(Change { entity_id: entity_id.clone(), from, to }));
+        true
     }
 
     /// Sets or gives up what runs from a report on: `off_delay` and `expire_after`.

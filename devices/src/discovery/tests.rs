@@ -1,6 +1,8 @@
 //! Announcements in both forms, short and long, sound and broken; and those of the field, where they
 //! are at hand.
 
+mod kinds;
+
 use super::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

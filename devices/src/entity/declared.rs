@@ -1,7 +1,7 @@
 //! The keys that every kind of entity takes.
 
 use super::availability::Availability;
-use super::{Fault, Payload, slugify};
+use super::{Fault, Payload, slugify, title};
 use crate::platform::{Domain, Role, Source, Update, read_template};
 use crate::yaml::{Fields, Kind, Node};
 use crate::{Data, EntityId, Millis};
@@ -68,7 +68,13 @@ impl Declared {
         self.json_attributes.as_ref().map(|source| (source.filter.as_str(), Role::Attributes))
     }
 
-    pub(super) fn decode_attributes(&self, payload: &Payload<'_>, update: &mut Update) -> Result<(), Fault> {
+    /// Decodes what the topic for further attributes says; `own` are the kind's, which it may not set.
+    pub(super) fn decode_attributes(
+        &self,
+        payload: &Payload<'_>,
+        own: &[&str],
+        update: &mut Update,
+    ) -> Result<(), Fault> {
         let template = self.json_attributes.as_ref().and_then(|source| source.template.as_ref());
         let Some(rendered) = payload.render(template)? else { return Ok(()) };
         // Without a template the payload was perhaps parsed already.
@@ -79,8 +85,8 @@ impl Declared {
             }
         };
         let Data::Map(map) = json else { return Err(Fault::NotObject) };
-        let allowed = map.into_iter().filter(|(name, _)| !OWN_ATTRIBUTES.contains(&name.as_str()));
-        update.attributes.extend(allowed);
+        let is_own = |name: &str| OWN_ATTRIBUTES.contains(&name) || own.contains(&name);
+        update.described = Some(map.into_iter().filter(|(name, _)| !is_own(name)).collect());
         Ok(())
     }
 }
@@ -91,14 +97,12 @@ fn is_utf8(encoding: &str) -> bool {
 
 /// The name in full: the device's and the entity's own, as Home Assistant joins them.
 fn read_name(domain: Domain, fields: &mut Fields<'_>, device: Option<&Node>) -> String {
+    let told = |key| fields.node().get(key).and_then(Node::as_text);
+    let title = title::title(domain, told("device_class"), told("schema"));
     let own = match fields.get_or_null("name") {
         Some(node) if node.is_null() => None,
         Some(_) => fields.text("name"),
-        None => {
-            // Unnamed is called after what it measures.
-            let class = fields.node().get("device_class").and_then(Node::as_text);
-            Some(class.map_or_else(|| format!("MQTT {}", domain.title()), capitalise))
-        }
+        None => Some(title.clone()),
     };
     if let Some(node) = device
         && !matches!(node.kind, Kind::Map(_))
@@ -110,14 +114,8 @@ fn read_name(domain: Domain, fields: &mut Fields<'_>, device: Option<&Node>) -> 
     match (device_name, own) {
         (Some(device), Some(own)) => format!("{device} {own}"),
         (Some(name), None) | (None, Some(name)) => name,
-        (None, None) => format!("MQTT {}", domain.title()),
+        (None, None) => title,
     }
-}
-
-fn capitalise(class: &str) -> String {
-    let words = class.replace('_', " ");
-    let mut chars = words.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn read_id(domain: Domain, fields: &mut Fields<'_>, friendly_name: &str) -> Option<EntityId> {

@@ -8,7 +8,7 @@ use super::{DecodeError, Entity, Payload, sections};
 use crate::platform::{Domain, Role, Update};
 use crate::topic::{FilterSet, Index};
 use crate::yaml::{Node, Problem};
-use crate::{EntityId, Event, Value, discovery};
+use crate::{EntityId, Event, Value, World, discovery};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -188,7 +188,18 @@ impl Entities {
         payload: &[u8],
         current: impl Fn(&EntityId) -> Option<&'v Value>,
     ) -> Vec<Result<Event, DecodeError>> {
-        let payload = Payload::new(payload);
+        self.decode_in(None, topic, payload, current)
+    }
+
+    /// The same in a home, which value templates may ask.
+    pub fn decode_in<'v>(
+        &self,
+        world: Option<Arc<dyn World>>,
+        topic: &str,
+        payload: &[u8],
+        current: impl Fn(&EntityId) -> Option<&'v Value>,
+    ) -> Vec<Result<Event, DecodeError>> {
+        let payload = Payload::new(payload, world);
         let mut results = Vec::new();
         let matches = self.index.matches(topic);
         let groups = matches.chunk_by(|(a, _), (b, _)| a == b);

@@ -1,19 +1,22 @@
 //! One message's payload, decoded once for all entities that listen to its topic.
 
 use super::Fault;
-use crate::{Context, Data, Template, TemplateError};
+use crate::{Context, Data, Template, TemplateError, World};
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// A payload and the forms of it that someone asked for.
 pub(crate) struct Payload<'p> {
     bytes: &'p [u8],
+    world: Option<Arc<dyn World>>,
     text: OnceCell<Option<&'p str>>,
     context: OnceCell<Context>,
 }
 
 impl<'p> Payload<'p> {
-    pub(crate) fn new(bytes: &'p [u8]) -> Payload<'p> {
-        Payload { bytes, text: OnceCell::new(), context: OnceCell::new() }
+    /// A payload, and the home that templates see beside it.
+    pub(crate) fn new(bytes: &'p [u8], world: Option<Arc<dyn World>>) -> Payload<'p> {
+        Payload { bytes, world, text: OnceCell::new(), context: OnceCell::new() }
     }
 
     /// The payload as text.
@@ -49,6 +52,7 @@ impl<'p> Payload<'p> {
         let text = self.text()?;
         Ok(self.context.get_or_init(|| {
             let mut context = Context::new([("value", Data::from(text))]);
+            context.set_world(self.world.clone());
             if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
                 context.set("value_json", json.into());
             }

@@ -4,6 +4,7 @@
 mod climates;
 mod commands;
 mod corpus;
+mod covers;
 mod declarations;
 mod fans;
 mod lights;
@@ -45,6 +46,7 @@ fn show(result: &Result<Event, DecodeError>) -> String {
         Report::Update { state, attributes } => show_value(state.as_deref(), attributes),
         Report::Happened { attributes } => show_value(Some("<now>"), attributes),
         Report::Unknown => "unknown".to_owned(),
+        Report::Described { attributes } => format!("described: {}", show_value(None, attributes)),
         Report::Available { source, online } => format!("available[{source}]={online}"),
     };
     format!("{} {what}", event.entity_id)

@@ -25,6 +25,15 @@ pub(crate) struct Climate {
     temperatures: (f64, f64),
     humidities: (f64, f64),
     step: f64,
+    /// To what temperatures are rounded when they are shown.
+    precision: Precision,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Precision {
+    Tenths,
+    Halves,
+    Whole,
 }
 
 const TEMPERATURE: usize = 0;
@@ -35,6 +44,7 @@ const FAN: usize = 4;
 const PRESET: usize = 5;
 const SWING: usize = 6;
 const SWING_HORIZONTAL: usize = 7;
+const CURRENT_HUMIDITY: usize = 9;
 const ACTION: usize = 10;
 
 const KEYS: [Keys; 11] = [
@@ -104,7 +114,7 @@ const NO_PRESET: &str = "none";
 
 impl Climate {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Climate> {
-        fields.accept(&["initial", "precision", "temperature_unit", "value_template"]);
+        fields.accept(&["initial", "value_template"]);
         let mode_command = CommandTopic::read(fields, "mode_command_topic", "mode_command_template");
         let mode = Source::read(fields, "mode_state_topic", Some("mode_state_template"));
         let mode_feedback = Feedback::read(fields, mode.is_some());
@@ -142,7 +152,17 @@ impl Climate {
             temperatures: (least, most),
             humidities: (driest, wettest),
             step: fields.number("temp_step").unwrap_or(1.0),
+            precision: read_precision(fields),
         })
+    }
+
+    /// A temperature as Home Assistant shows it, halves rounded to even.
+    fn round(&self, degrees: f64) -> Data {
+        match self.precision {
+            Precision::Tenths => number(format!("{degrees:.1}").parse().unwrap_or(degrees)),
+            Precision::Halves => number((degrees * 2.0).round_ties_even() / 2.0),
+            Precision::Whole => number(degrees.round_ties_even()),
+        }
     }
 
     fn encode_mode(&self, call: &Call<'_>, mode: &str) -> Result<Encoded, EncodeError> {
@@ -160,7 +180,7 @@ impl Climate {
         for n in [TEMPERATURE, LOW, HIGH] {
             let property = &self.properties[n];
             if let Some(degrees) = call.number_between(property.attribute, least, most)? {
-                parts.push(property.encode(call, number(degrees), number(degrees), 0)?);
+                parts.push(property.encode(call, number(degrees), self.round(degrees), 0)?);
             }
         }
         merge(parts).ok_or_else(|| call.data_error("temperature", "is missing"))
@@ -206,6 +226,17 @@ impl Climate {
     }
 }
 
+fn read_precision(fields: &mut Fields<'_>) -> Precision {
+    let is_fahrenheit = fields.text("temperature_unit").is_some_and(|unit| unit == "F");
+    match fields.number("precision") {
+        None if is_fahrenheit => Precision::Whole,
+        None => Precision::Tenths,
+        Some(precision) if precision < 0.3 => Precision::Tenths,
+        Some(precision) if precision < 0.7 => Precision::Halves,
+        Some(_) => Precision::Whole,
+    }
+}
+
 fn read_list(fields: &mut Fields<'_>, key: &'static str, default: &[&str]) -> Vec<String> {
     let list = fields.texts(key);
     if list.is_empty() { default.iter().map(|item| (*item).to_owned()).collect() } else { list }
@@ -243,7 +274,14 @@ impl Kind for Climate {
                 }
                 Ok(())
             }
-            _ => property.decode_number(heard, update),
+            HUMIDITY | CURRENT_HUMIDITY => property.decode_number(heard, update),
+            _ => {
+                property.decode_number(heard, update)?;
+                if let Some(degrees) = update.attributes.get(property.attribute).and_then(Data::to_number) {
+                    property.set(update, self.round(degrees));
+                }
+                Ok(())
+            }
         }
     }
 

@@ -49,7 +49,13 @@ impl CommandTopic {
         self.publish_with(call, value, [])
     }
 
-    /// The same with further variables for the template.
+    /// The message that carries a payload as it stands.
+    pub(super) fn publish_plain(&self, payload: &str) -> Publish {
+        let payload = payload.as_bytes().to_vec();
+        Publish { topic: self.topic.clone(), payload, qos: self.qos, retain: self.retain }
+    }
+
+    /// The message that carries `value`, with further variables for the template.
     pub(super) fn publish_with<'v>(
         &self,
         call: &Call<'_>,
@@ -133,7 +139,7 @@ impl Call<'_> {
         match self.data.get(key) {
             None | Some(Data::Null) => Ok(None),
             Some(Data::Text(text)) => Ok(Some(text.clone())),
-            Some(Data::List(_) | Data::Map(_)) => Err(self.data_error(key, "is not a text")),
+            Some(Data::List(_) | Data::Tuple(_) | Data::Map(_)) => Err(self.data_error(key, "is not a text")),
             Some(
                 other @ (Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_) | Data::LocalTime(..)),
             ) => Ok(Some(other.to_json().to_string().trim_matches('"').to_owned())),

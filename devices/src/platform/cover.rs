@@ -1,6 +1,9 @@
 //! `cover`: a door, a blind, a garage; it opens, closes, stops, and may know its position.
 
+mod tilt;
+
 use super::command::{Call, CommandTopic, Feedback};
+use super::property::number;
 use super::{
     Heard, Kind, PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, decode_word, read_payload,
 };
@@ -8,6 +11,7 @@ use crate::entity::{Fault, Payload};
 use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded, Expectation, Report, Value};
 use std::collections::BTreeMap;
+use tilt::Tilt;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cover {
@@ -23,6 +27,7 @@ pub(crate) struct Cover {
     words: Vec<(String, &'static str)>,
     position_open: f64,
     position_closed: f64,
+    tilt: Tilt,
     feedback: Feedback,
 }
 
@@ -41,24 +46,8 @@ const POSITION: &str = "current_position";
 /// How far a reported position may be from the one commanded: motors and scales round.
 const POSITION_TOLERANCE: u32 = 2;
 
-/// Keys of the tilt, which is taken and not acted on.
-const TILT: [&str; 11] = [
-    "payload_stop_tilt",
-    "tilt_closed_value",
-    "tilt_command_template",
-    "tilt_command_topic",
-    "tilt_max",
-    "tilt_min",
-    "tilt_opened_value",
-    "tilt_optimistic",
-    "tilt_status_template",
-    "tilt_status_topic",
-    "tilt_invert_state",
-];
-
 impl Cover {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Cover> {
-        fields.accept(&TILT);
         let command = CommandTopic::read(fields, "command_topic", "command_template");
         let set_position = CommandTopic::read(fields, "set_position_topic", "set_position_template");
         let state = Source::read(fields, "state_topic", Some("value_template"));
@@ -87,6 +76,7 @@ impl Cover {
             words,
             position_open,
             position_closed,
+            tilt: Tilt::read(fields, (position_open, position_closed)),
             feedback,
         })
     }
@@ -96,12 +86,14 @@ impl Kind for Cover {
     fn sources(&self) -> Vec<(&str, Role)> {
         let state = self.state.iter().map(|state| (state.filter.as_str(), Role::State));
         let position = self.position.iter().map(|position| (position.filter.as_str(), Role::Position));
-        state.chain(position).collect()
+        state.chain(position).chain(self.tilt.source()).collect()
     }
 
     fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
-        if heard.role == Role::Position {
-            return self.decode_position(heard.payload, update);
+        match heard.role {
+            Role::Position => return self.decode_position(heard.payload, update),
+            Role::Property(_) => return self.tilt.decode(heard, update),
+            Role::Availability(_) | Role::Attributes | Role::State | Role::Brightness => {}
         }
         let words = self.words.iter().map(|(word, state)| (word.as_str(), *state));
         decode_word(heard.payload, self.state.as_ref(), words, update)?;
@@ -113,8 +105,10 @@ impl Kind for Cover {
     }
 
     fn encode(&self, call: &Call<'_>) -> Result<Encoded, EncodeError> {
-        if call.service == "set_cover_position" {
-            return self.encode_position(call);
+        match call.service {
+            "set_cover_position" => return self.encode_position(call),
+            service if service.contains("tilt") => return self.tilt.encode(call),
+            _ => {}
         }
         call.check_data(&[])?;
         match call.service {
@@ -198,8 +192,8 @@ impl Cover {
         let position = position as i64;
         let variables = [
             ("position", Data::Int(position)),
-            ("position_open", whole(self.position_open)),
-            ("position_closed", whole(self.position_closed)),
+            ("position_open", number(self.position_open)),
+            ("position_closed", number(self.position_closed)),
         ];
         let publish = topic.publish_with(call, Data::Int(scaled), variables)?;
         let value = Data::Int(position);
@@ -236,8 +230,4 @@ impl Cover {
         }
         encoded
     }
-}
-
-fn whole(number: f64) -> Data {
-    if number.fract() == 0.0 { Data::Int(number as i64) } else { Data::Float(number) }
 }

@@ -5,7 +5,7 @@ use super::property::{Keys, Property, read_number, text_list};
 use super::{Heard, Kind, PAYLOAD_NONE, Role, Source, Update, add_assumed, decode_word, shorten};
 use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded};
+use crate::{Data, EncodeError, Encoded, Value};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -260,5 +260,17 @@ impl Kind for Fan {
             attributes.insert("preset_modes".to_owned(), text_list(&self.presets));
         }
         add_assumed(self.feedback.is_optimistic, attributes);
+    }
+
+    fn begin(&self, value: &mut Value) {
+        let mut show = |property: &Property, data| {
+            if property.is_told() {
+                value.attributes.insert(property.attribute.to_owned(), data);
+            }
+        };
+        show(&self.percentage, Data::Null);
+        show(&self.preset, Data::Null);
+        show(&self.oscillation, Data::Bool(false));
+        show(&self.direction, Data::Null);
     }
 }

@@ -2,6 +2,7 @@
 
 mod color;
 mod json;
+mod names;
 mod topics;
 
 use super::command::{Call, expect_attribute};
@@ -9,7 +10,7 @@ use super::property::text_list;
 use super::{Heard, Kind, Role, Update};
 use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded, Report};
+use crate::{Data, EncodeError, Encoded, Report, Value};
 use color::Color;
 use std::collections::BTreeMap;
 
@@ -57,6 +58,21 @@ const DATA: [&str; 18] = [
     "white",
     "xy_color",
 ];
+
+/// What a light shows only while it is on.
+const SHOWN_WHILE_ON: [&str; 8] = [
+    "brightness",
+    "color_mode",
+    "color_temp",
+    "color_temp_kelvin",
+    "effect",
+    "hs_color",
+    "rgb_color",
+    "xy_color",
+];
+
+/// Color modes without a brightness.
+const FLAT_MODES: [&str; 2] = ["onoff", "unknown"];
 
 /// What a call asks of a light.
 struct Wish {
@@ -149,6 +165,36 @@ impl Kind for Light {
         }
         super::add_assumed(feedback.is_optimistic, attributes);
     }
+
+    fn begin(&self, value: &mut Value) {
+        let (modes, has_brightness, has_effect) = match self {
+            Light::Topics(light) => (light.color_modes(), light.has_brightness(), light.has_effect()),
+            Light::Json(light) => (light.color_modes(), light.has_brightness(), light.has_effect()),
+        };
+        let mode = if let [mode] = modes.as_slice() { mode } else { "unknown" };
+        let mut show = |name: &str, data| value.attributes.insert(name.to_owned(), data);
+        // Shown once the light is on.
+        show("color_mode", mode.into());
+        if has_brightness {
+            show("brightness", Data::Null);
+        }
+        if has_effect {
+            show("effect", Data::Null);
+        }
+        if modes.contains(&"color_temp") {
+            show("color_temp", Data::Null);
+            show("color_temp_kelvin", Data::Null);
+        }
+        if modes.iter().any(|mode| !FLAT_MODES.contains(mode) && *mode != "brightness") {
+            for name in ["hs_color", "rgb_color", "xy_color"] {
+                show(name, Data::Null);
+            }
+        }
+    }
+
+    fn shown_while_on(&self) -> &'static [&'static str] {
+        &SHOWN_WHILE_ON
+    }
 }
 
 impl Wish {
@@ -186,9 +232,21 @@ impl Temperature {
         Ok(kelvin.map(|kelvin| Temperature { mireds: other(kelvin), kelvin: kelvin as i64 }))
     }
 
+    /// A temperature as a device says it.
+    fn said(number: f64, is_kelvin: bool) -> Temperature {
+        let (said, other) = (number as i64, (1_000_000.0 / number) as i64);
+        let (mireds, kelvin) = if is_kelvin { (other, said) } else { (said, other) };
+        Temperature { mireds, kelvin }
+    }
+
     /// The attributes that show it.
-    fn attributes(self) -> [(&'static str, Data); 2] {
-        [("color_temp", Data::Int(self.mireds)), ("color_temp_kelvin", Data::Int(self.kelvin))]
+    fn shown(self) -> impl Iterator<Item = (&'static str, Data)> {
+        let own = [
+            ("color_mode", Data::from("color_temp")),
+            ("color_temp", Data::Int(self.mireds)),
+            ("color_temp_kelvin", Data::Int(self.kelvin)),
+        ];
+        own.into_iter().chain(Color::from_kelvin(self.kelvin).attributes())
     }
 }
 
@@ -216,7 +274,7 @@ fn read_numbers<const N: usize>(
 ) -> Result<Option<[f64; N]>, EncodeError> {
     let numbers: Option<Vec<f64>> = match call.data.get(key) {
         None | Some(Data::Null) => return Ok(None),
-        Some(Data::List(list)) => list.iter().map(Data::to_number).collect(),
+        Some(Data::List(list) | Data::Tuple(list)) => list.iter().map(Data::to_number).collect(),
         Some(Data::Text(text)) => {
             let text = text.trim().trim_matches(['[', ']', '(', ')']);
             text.split(',').map(|number| number.trim().parse().ok()).collect()
@@ -260,8 +318,12 @@ fn read_brightness(call: &Call<'_>) -> Result<Option<f64>, EncodeError> {
 }
 
 fn current_brightness(call: &Call<'_>) -> Option<f64> {
-    let current = call.current.filter(|current| current.state == "on")?;
-    current.attributes.get("brightness").and_then(Data::to_number)
+    last_brightness(call).filter(|_| call.is_now(&["on"]))
+}
+
+/// The brightness that a light has, or had before it was turned off.
+fn last_brightness(call: &Call<'_>) -> Option<f64> {
+    call.attribute("brightness").and_then(Data::to_number)
 }
 
 /// From the device's scale to 255; zero is no brightness but a way to say off, and says nothing.

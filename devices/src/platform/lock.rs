@@ -4,7 +4,7 @@ use super::command::{Call, CommandTopic, Feedback};
 use super::{Heard, Kind, Reported, Role, Source, Update, add_assumed, decode_word};
 use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded, Expectation};
+use crate::{Data, EncodeError, Encoded, Expectation, Value};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -101,5 +101,11 @@ impl Kind for Lock {
 
     fn add_attributes(&self, attributes: &mut BTreeMap<String, Data>) {
         add_assumed(self.feedback.is_optimistic, attributes);
+    }
+
+    fn begin(&self, value: &mut Value) {
+        if self.feedback.is_optimistic {
+            value.state = "unlocked".to_owned();
+        }
     }
 }

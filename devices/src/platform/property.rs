@@ -34,6 +34,11 @@ impl Property {
         Property { attribute: keys.attribute, command_key, source, command, feedback }
     }
 
+    /// The same property with a word of its own on how far it is to be trusted.
+    pub(in crate::platform) fn with_feedback(self, feedback: Feedback) -> Property {
+        Property { feedback, ..self }
+    }
+
     /// Whether it can be told.
     pub(in crate::platform) fn is_told(&self) -> bool {
         self.command.is_some()
@@ -113,7 +118,18 @@ impl Property {
         value: Data,
         tolerance: u32,
     ) -> Result<Encoded, EncodeError> {
-        let publish = self.publish(call, payload)?;
+        self.encode_with(call, (payload, Vec::new()), value, tolerance)
+    }
+
+    /// The same with further variables for the template.
+    pub(in crate::platform) fn encode_with(
+        &self,
+        call: &Call<'_>,
+        (payload, variables): (Data, Vec<(&str, Data)>),
+        value: Data,
+        tolerance: u32,
+    ) -> Result<Encoded, EncodeError> {
+        let publish = self.publish_with(call, payload, variables)?;
         Ok(self.feedback.to_attribute(vec![publish], self.attribute, value, tolerance))
     }
 

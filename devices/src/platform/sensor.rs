@@ -52,7 +52,7 @@ impl Kind for Sensor {
 
     fn decode(&self, heard: &Heard<'_, '_>, update: &mut Update) -> Result<(), Fault> {
         let Some(found) = heard.payload.render(self.state.template.as_ref())? else { return Ok(()) };
-        if self.is_numeric && found == PAYLOAD_NONE {
+        if found == PAYLOAD_NONE {
             update.state = Some(Reported::Unknown);
             return Ok(());
         }

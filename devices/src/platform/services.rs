@@ -17,6 +17,18 @@ const CLIMATE: &[&str] = &[
     "set_swing_mode",
     "set_swing_horizontal_mode",
 ];
+const COVER: &[&str] = &[
+    "open_cover",
+    "close_cover",
+    "stop_cover",
+    "toggle",
+    "set_cover_position",
+    "open_cover_tilt",
+    "close_cover_tilt",
+    "stop_cover_tilt",
+    "toggle_cover_tilt",
+    "set_cover_tilt_position",
+];
 const FAN: &[&str] = &[
     "turn_on",
     "turn_off",
@@ -46,7 +58,7 @@ pub fn services_of(domain: &str) -> Option<&'static [&'static str]> {
 pub(super) fn of(domain: Domain) -> &'static [&'static str] {
     match domain {
         Domain::BinarySensor | Domain::DeviceTracker | Domain::Event | Domain::Sensor => &[],
-        Domain::Cover => &["open_cover", "close_cover", "stop_cover", "toggle", "set_cover_position"],
+        Domain::Cover => COVER,
         Domain::Button => &["press"],
         Domain::Climate => CLIMATE,
         Domain::Fan => FAN,

@@ -5,7 +5,7 @@ use super::property::text_list;
 use super::{Heard, Kind, PAYLOAD_NONE, Reported, Role, Source, Update, add_assumed, shorten};
 use crate::entity::Fault;
 use crate::yaml::Fields;
-use crate::{Data, EncodeError, Encoded, Report};
+use crate::{Data, EncodeError, Encoded, Report, Value};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -114,7 +114,9 @@ impl Siren {
         let publish = if command.has_template() {
             command.publish_with(call, state.into(), members().chain([("state", state.into())]))?
         } else {
-            let members = [("state", Data::from(state))].into_iter().chain(members());
+            let given = |name| wish.get(name).map(|data| (name, data.clone()));
+            let members = [TONE, DURATION, VOLUME].into_iter().filter_map(given);
+            let members = [("state", Data::from(state))].into_iter().chain(members);
             let members = members.map(|(name, data)| format!("\"{name}\":{}", data.to_json()));
             let object = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
             command.publish(call, Data::Text(object))?
@@ -165,5 +167,11 @@ impl Kind for Siren {
             attributes.insert("available_tones".to_owned(), text_list(&self.tones));
         }
         add_assumed(self.feedback.is_optimistic, attributes);
+    }
+
+    fn begin(&self, value: &mut Value) {
+        if self.feedback.is_optimistic {
+            value.state = "off".to_owned();
+        }
     }
 }

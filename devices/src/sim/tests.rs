@@ -44,6 +44,7 @@ impl Bench {
                     Report::Unknown => "unknown".to_owned(),
                     Report::Available { online, .. } => format!("available={online}"),
                     Report::Happened { .. } => "happened".to_owned(),
+                    Report::Described { attributes } => format!("described {attributes:?}"),
                 };
                 self.heard.push(format!("{}ms {entity_id} {what}", self.now.0 - 1000));
             }

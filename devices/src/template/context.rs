@@ -3,7 +3,7 @@
 use super::moment;
 use super::world::World;
 use crate::Data;
-use minijinja::value::Value;
+use minijinja::value::{Tuple, Value};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,6 +82,7 @@ pub(super) fn to_value(data: &Data) -> Value {
         Data::Float(float) => Value::from(*float),
         Data::Text(text) => Value::from(text.as_str()),
         Data::List(list) => list.iter().map(to_value).collect(),
+        Data::Tuple(items) => Value::from(Tuple::new(items.iter().map(to_value).collect())),
         Data::Map(map) => map_to_value(map),
         Data::Time(timestamp) => Value::from_object(moment::Moment::utc(*timestamp)),
         Data::LocalTime(timestamp, offset) => {

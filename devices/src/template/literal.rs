@@ -48,7 +48,7 @@ impl Reader<'_> {
             items.push(self.value(0)?);
         }
         self.skip_blanks();
-        self.rest.is_empty().then_some(Data::List(items))
+        self.rest.is_empty().then_some(Data::Tuple(items))
     }
 
     fn value(&mut self, depth: usize) -> Option<Data> {
@@ -59,7 +59,7 @@ impl Reader<'_> {
             '(' if depth < DEPTH_MAX => {
                 let (mut items, is_tuple) = self.items('(', ')', depth)?;
                 // Parentheses around one value mean nothing.
-                if is_tuple { Some(Data::List(items)) } else { items.pop() }
+                if is_tuple { Some(Data::Tuple(items)) } else { items.pop() }
             }
             '{' if depth < DEPTH_MAX => self.braces(depth),
             '\'' | '"' => self.texts(),
@@ -278,9 +278,12 @@ fn key_text(key: Data) -> String {
         Data::Bool(true) => "True".to_owned(),
         Data::Bool(false) => "False".to_owned(),
         Data::Float(float) => crate::yaml::float_text(float),
-        other @ (Data::Int(_) | Data::List(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..)) => {
-            other.to_json().to_string()
-        }
+        other @ (Data::Int(_)
+        | Data::List(_)
+        | Data::Tuple(_)
+        | Data::Map(_)
+        | Data::Time(_)
+        | Data::LocalTime(..)) => other.to_json().to_string(),
     }
 }
 
@@ -312,11 +315,7 @@ mod tests {
         check("None", "null");
         check("[1, 'a', None, True, 2.5]", r#"[1,"a",null,true,2.5]"#);
         check("[]", "[]");
-        check("()", "[]");
         check("[(1)]", "[1]");
-        check("(1,)", "[1]");
-        check("1, 2", "[1,2]");
-        check("1,", "[1]");
         check("[- 5, 00, 01.5]", "[-5,0,1.5]");
         check("{'a': {'b': [1]}, \"c\": 'it\\'s'}", r#"{"a":{"b":[1]},"c":"it's"}"#);
         check("{}", "{}");
@@ -327,6 +326,19 @@ mod tests {
         check("[1e3, 0x10, 1_000, -0b11]", "[1000.0,16,1000,-3]");
         check("[\n  1,\n  2,\n]", "[1,2]");
         check(r"['\x41\u00e9\n\d']", r#"["Aé\n\\d"]"#);
+    }
+
+    #[test]
+    fn commas_and_parentheses_make_tuples() {
+        let check = |text: &str, items: &[i64]| {
+            let items = items.iter().map(|item| Data::Int(*item)).collect();
+            assert_eq!(native(text.to_owned()), Data::Tuple(items), "{text}");
+        };
+        check("()", &[]);
+        check("(1,)", &[1]);
+        check("(1, 2)", &[1, 2]);
+        check("1, 2", &[1, 2]);
+        check("1,", &[1]);
     }
 
     #[test]

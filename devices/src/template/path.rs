@@ -120,7 +120,7 @@ fn look_up<'d>(
         };
         found = match (step, data) {
             (Step::Key(key), Data::Map(map)) => map.get(key),
-            (Step::Index(index), Data::List(list)) => list.get(*index),
+            (Step::Index(index), Data::List(list) | Data::Tuple(list)) => list.get(*index),
             _ => None,
         };
         if let Step::Key(key) = step {

@@ -52,7 +52,7 @@ impl Repeat {
     pub(crate) fn items(&self, context: &Context) -> Result<Option<Vec<Data>>, Failure> {
         let Bound::Each(items) = &self.bound else { return Ok(None) };
         match items.render(context).map_err(Failure::mistake)? {
-            Data::List(items) => Ok(Some(items)),
+            Data::List(items) | Data::Tuple(items) => Ok(Some(items)),
             other => Err(Failure::mistake(format!("`for_each` takes a list, not `{}`", other.to_json()))),
         }
     }

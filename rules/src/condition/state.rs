@@ -66,9 +66,13 @@ fn is_equal(a: &Data, b: &Data) -> bool {
     let number = |data: &Data| match data {
         Data::Bool(bool) => Some(f64::from(u8::from(*bool))),
         Data::Int(_) | Data::Float(_) => data.to_number(),
-        Data::Null | Data::Text(_) | Data::List(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..) => {
-            None
-        }
+        Data::Null
+        | Data::Text(_)
+        | Data::List(_)
+        | Data::Tuple(_)
+        | Data::Map(_)
+        | Data::Time(_)
+        | Data::LocalTime(..) => None,
     };
     match (number(a), number(b)) {
         (Some(a), Some(b)) => a == b,

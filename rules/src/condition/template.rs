@@ -44,7 +44,7 @@ pub(crate) fn is_truthy(data: &Data) -> bool {
         Data::Int(int) => *int != 0,
         Data::Float(float) => *float != 0.0,
         Data::Text(text) => !text.is_empty(),
-        Data::List(list) => !list.is_empty(),
+        Data::List(list) | Data::Tuple(list) => !list.is_empty(),
         Data::Map(map) => !map.is_empty(),
         Data::Time(_) | Data::LocalTime(..) => true,
     }

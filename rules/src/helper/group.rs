@@ -6,7 +6,7 @@ use crate::reader::Reader;
 use crate::work::Work;
 use gable_devices::yaml::Fields;
 use gable_devices::{Data, EntityId, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GroupHelper {
@@ -15,6 +15,10 @@ pub(crate) struct GroupHelper {
     /// `all: true`: it is on while every member is.
     needs_all: bool,
 }
+
+/// How many groups one change may make judge again: groups that hold each other would go on for ever.
+/// The rest stay as they are, with a notice.
+const JUDGED_PER_CHANGE_MAX: u32 = 1_000;
 
 /// The words for on and off where a domain has others.
 const WORDS: [(&str, &str, &str); 5] = [
@@ -67,19 +71,32 @@ fn words_of(domain: &str) -> (&'static str, &'static str) {
 }
 
 impl Work<'_> {
-    /// Judges the groups again that an entity is a member of.
+    /// Judges the groups again that an entity is a member of, and those that have them as members.
+    /// At once, so that a group shows each state through which its members pass.
     pub(crate) fn refresh_groups_of(&mut self, entity_id: &EntityId) {
         let home = self.home;
-        for group in home.kept.groups_of(entity_id) {
-            self.refresh_group(group);
+        let mut changed = VecDeque::from([entity_id.clone()]);
+        let mut left = JUDGED_PER_CHANGE_MAX;
+        while let Some(entity_id) = changed.pop_front() {
+            for group in home.kept.groups_of(&entity_id) {
+                if left == 0 {
+                    return self.notice(group.entity_id.to_string(), "too many groups follow one another");
+                }
+                left -= 1;
+                if self.refresh_group(group) {
+                    changed.push_back(group.entity_id.clone());
+                }
+            }
         }
     }
 
-    /// Judges a group again.
-    pub(crate) fn refresh_group(&mut self, helper: &Helper) {
-        let HelperKind::Group(group) = &helper.kind else { return };
+    /// Judges a group again, and returns whether it changed. Groups that it is a member of are the
+    /// caller's matter.
+    pub(crate) fn refresh_group(&mut self, helper: &Helper) -> bool {
+        let HelperKind::Group(group) = &helper.kind else { return false };
         let entities = &self.rows.entities;
         let state = group.judge(|id| entities.get(id).map(|entity| entity.state()));
-        self.assign(&helper.entity_id, helper.dress(group.value(state.to_owned())));
+        let value = helper.dress(group.value(state.to_owned()));
+        self.update_one(&helper.entity_id, None, false, |entity, _| entity.assign(value))
     }
 }

@@ -45,7 +45,7 @@ impl InputSelect {
 
     pub(super) fn serve(&self, told: &Told<'_>) -> Result<Value, Failure> {
         let options = match told.current.attributes.get(OPTIONS) {
-            Some(Data::List(options)) => options.iter().map(plain_text).collect(),
+            Some(Data::List(options) | Data::Tuple(options)) => options.iter().map(plain_text).collect(),
             _ => self.options.clone(),
         };
         let place = options.iter().position(|option| *option == told.current.state);
@@ -82,7 +82,7 @@ impl InputSelect {
 /// Takes other options, until the helper is declared in another way.
 fn set_options(told: &Told<'_>) -> Result<Value, Failure> {
     let options: Vec<String> = match told.data.get(OPTIONS) {
-        Some(Data::List(options)) => options.iter().map(plain_text).collect(),
+        Some(Data::List(options) | Data::Tuple(options)) => options.iter().map(plain_text).collect(),
         Some(Data::Text(option)) => vec![option.clone()],
         _ => Vec::new(),
     };

@@ -121,7 +121,7 @@ impl Work<'_> {
             if request.data.contains_key("entities") { read_entities(request)? } else { Wanted::new() };
         let named = match request.data.get("snapshot_entities") {
             None | Some(Data::Null) => Vec::new(),
-            Some(Data::List(items)) => items.iter().map(plain_text).collect(),
+            Some(Data::List(items) | Data::Tuple(items)) => items.iter().map(plain_text).collect(),
             Some(one) => plain_text(one).split(',').map(|word| word.trim().to_owned()).collect(),
         };
         for name in named {

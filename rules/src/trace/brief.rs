@@ -26,9 +26,9 @@ fn cut(data: &Data, depth: usize, left: &mut usize) -> Data {
             let end = (0..=TEXT_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
             Data::Text(format!("{}…", text.get(..end).unwrap_or_default()))
         }
-        Data::List(items) if !items.is_empty() && (depth == 0 || *left == 0) => more(),
+        Data::List(items) | Data::Tuple(items) if !items.is_empty() && (depth == 0 || *left == 0) => more(),
         Data::Map(map) if !map.is_empty() && (depth == 0 || *left == 0) => more(),
-        Data::List(items) => {
+        Data::List(items) | Data::Tuple(items) => {
             let mut kept = Vec::new();
             for item in items {
                 if *left == 0 {

@@ -32,7 +32,7 @@ fn ids_come_from_the_wish_or_the_name() {
         &["sensor.hall_temperature"],
         &[],
     );
-    check("light: {command_topic: c}", &["light.mqtt_light"], &[]);
+    check("light: {command_topic: c}", &["light.mqtt_lightentity"], &[]);
     check(
         "light: [{name: a, command_topic: c}, {name: a, command_topic: c}, {name: a, command_topic: c}]",
         &["light.a", "light.a_2", "light.a_3"],

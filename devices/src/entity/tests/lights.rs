@@ -31,7 +31,7 @@ fn json_lights_say_the_color_of_their_mode() {
     check(
         ZIGBEE2MQTT,
         r#"z/bulb {"state":"ON","color":{"x":0.5,"y":0.4},"color_mode":"color_temp","color_temp":370}"#,
-        r#"light.x on color_mode="color_temp" color_temp=370 color_temp_kelvin=2702 hs_color=null rgb_color=null xy_color=null"#,
+        r#"light.x on color_mode="color_temp" color_temp=370 color_temp_kelvin=2702 hs_color=[28.391,65.659] rgb_color=[255,167,88] xy_color=[0.524,0.388]"#,
     );
     check(ZIGBEE2MQTT, r#"z/bulb {"color":{"x":0.5,"y":0.4}}"#, "");
     check(
@@ -69,13 +69,13 @@ fn json_lights_are_told_colors_as_they_know_them() {
         "light: {name: x, schema: json, command_topic: c, supported_color_modes: [rgb, color_temp], color_temp_kelvin: true}",
         "",
         r#"turn_on {"color_temp":400}"#,
-        r#"c {"state":"ON","color_temp":2500}; assumes on color_mode="color_temp" color_temp=400 color_temp_kelvin=2500"#,
+        r#"c {"state":"ON","color_temp":2500}; assumes on color_mode="color_temp" color_temp=400 color_temp_kelvin=2500 hs_color=[28.874,72.522] rgb_color=[255,159,70] xy_color=[0.546,0.389]"#,
     );
     commands::check(
         "light: {name: x, schema: json, command_topic: c, supported_color_modes: [rgb]}",
         "",
         r#"turn_on {"hs_color":[240,100]}"#,
-        r#"c {"state":"ON","color":{"b":255,"g":0,"r":0}}; assumes on color_mode="rgb" hs_color=[240.0,100.0] rgb_color=[0,0,255] xy_color=[0.136,0.04]"#,
+        r#"c {"state":"ON","color":{"r":0,"g":0,"b":255}}; assumes on color_mode="rgb" hs_color=[240.0,100.0] rgb_color=[0,0,255] xy_color=[0.136,0.04]"#,
     );
 }
 
@@ -85,7 +85,7 @@ fn lights_with_topics_say_colors() {
     check(
         TASMOTA,
         r#"tele/l/STATE {"POWER":"ON","CT":250,"HSBColor":"120,100,50"}"#,
-        r#"light.x color_mode="hs" color_temp=250 color_temp_kelvin=4000 hs_color=[120.0,100.0] rgb_color=[0,255,0] xy_color=[0.172,0.747]"#,
+        r#"light.x color_mode="hs" color_temp=null color_temp_kelvin=null hs_color=[120.0,100.0] rgb_color=[0,255,0] xy_color=[0.172,0.747]"#,
     );
     let rgb = "light: {name: x, command_topic: c, rgb_command_topic: r, rgb_state_topic: rs, effect_state_topic: e}";
     check(

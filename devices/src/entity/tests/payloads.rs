@@ -82,7 +82,7 @@ fn what_can_not_be_read_is_an_error_with_its_topic() {
 #[test]
 fn sensors_take_text_numbers_and_options() {
     check("sensor: {name: x, state_topic: t}", "t hello world", "sensor.x hello world");
-    check("sensor: {name: x, state_topic: t}", "t None", "sensor.x None");
+    check("sensor: {name: x, state_topic: t}", "t None", "sensor.x unknown");
     check("sensor: {name: x, state_topic: t, unit_of_measurement: W}", "t 1.50", "sensor.x 1.50");
     check("sensor: {name: x, state_topic: t, unit_of_measurement: W}", "t None", "sensor.x unknown");
     check(
@@ -184,9 +184,9 @@ fn json_lights_report_what_they_are() {
     check(
         section,
         r#"z/bulb {"brightness":127,"color_mode":"color_temp","color_temp":400,"state":"ON"}"#,
-        r#"light.bulb on brightness=128 color_mode="color_temp" color_temp=400 color_temp_kelvin=2500"#,
+        r#"light.bulb on brightness=128 color_mode="color_temp" color_temp=400 color_temp_kelvin=2500 hs_color=[28.874,72.522] rgb_color=[255,159,70] xy_color=[0.546,0.389]"#,
     );
-    check(section, r#"z/bulb {"brightness":127,"state":"OFF"}"#, "light.bulb off brightness=null");
+    check(section, r#"z/bulb {"brightness":127,"state":"OFF"}"#, "light.bulb off brightness=128");
     check(section, r#"z/bulb {"state":"ON","brightness":0}"#, "light.bulb on");
     check(section, r#"z/bulb {"linkquality":50}"#, "");
     check(section, r#"z/bulb {"state":null}"#, "light.bulb unknown");
@@ -244,10 +244,14 @@ fn locks_and_switches_use_their_own_words() {
 fn attributes_come_from_their_topic() {
     let section =
         "sensor: {name: x, state_topic: t, value_template: '{{ value_json.v }}', json_attributes_topic: t}";
-    check(section, r#"t {"v":5,"icon":"no","more":{"a":[1]}}"#, r#"sensor.x 5 more={"a":[1]} v=5"#);
+    check(
+        section,
+        r#"t {"v":5,"icon":"no","more":{"a":[1]}}"#,
+        "sensor.x 5\nsensor.x described: more={\"a\":[1]} v=5",
+    );
     let templated = "sensor: {name: x, state_topic: s, json_attributes_topic: t,
                      json_attributes_template: '{{ value_json.inner | to_json }}'}";
-    check(templated, r#"t {"inner":{"a":1}}"#, "sensor.x a=1");
+    check(templated, r#"t {"inner":{"a":1}}"#, "sensor.x described: a=1");
     check(templated, r#"t {"inner":5}"#, "! sensor.x: the payload on t is not a JSON object");
 }
 

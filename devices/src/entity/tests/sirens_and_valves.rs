@@ -38,7 +38,7 @@ fn sirens_are_told_by_objects() {
         SIREN,
         "",
         r#"turn_on {"tone":"fire","duration":"5","volume_level":0.5}"#,
-        r#"c {"state":"ON","duration":5,"tone":"fire","volume_level":0.5}; expects on"#,
+        r#"c {"state":"ON","tone":"fire","duration":5,"volume_level":0.5}; expects on"#,
     );
     check(SIREN, "on", "toggle", r#"c {"state":"OFF"}; expects off"#);
     check(

@@ -3,6 +3,7 @@
 //! The arithmetic is that of Home Assistant (the wide gamut of Philips Hue), with roots by Newton's
 //! method: every node has to come to the same bits, and a system's `pow` does not promise that.
 
+use super::names;
 use crate::Data;
 
 /// A colour in one of the ways of saying it.
@@ -16,43 +17,33 @@ pub(super) enum Color {
     Xy(f64, f64),
 }
 
-/// The names that people use most, of CSS.
-const NAMES: [(&str, [i64; 3]); 28] = [
-    ("aqua", [0, 255, 255]),
-    ("black", [0, 0, 0]),
-    ("blue", [0, 0, 255]),
-    ("brown", [165, 42, 42]),
-    ("coral", [255, 127, 80]),
-    ("crimson", [220, 20, 60]),
-    ("cyan", [0, 255, 255]),
-    ("darkblue", [0, 0, 139]),
-    ("darkgreen", [0, 100, 0]),
-    ("darkorange", [255, 140, 0]),
-    ("darkred", [139, 0, 0]),
-    ("deeppink", [255, 20, 147]),
-    ("gold", [255, 215, 0]),
-    ("green", [0, 128, 0]),
-    ("homeassistant", [24, 188, 242]),
-    ("indigo", [75, 0, 130]),
-    ("lightblue", [173, 216, 230]),
-    ("lime", [0, 255, 0]),
-    ("magenta", [255, 0, 255]),
-    ("orange", [255, 165, 0]),
-    ("pink", [255, 192, 203]),
-    ("purple", [128, 0, 128]),
-    ("red", [255, 0, 0]),
-    ("teal", [0, 128, 128]),
-    ("turquoise", [64, 224, 208]),
-    ("violet", [238, 130, 238]),
-    ("white", [255, 255, 255]),
-    ("yellow", [255, 255, 0]),
-];
-
 impl Color {
     /// The colour of a name, which may be written with spaces.
     pub(super) fn from_name(name: &str) -> Option<Color> {
-        let name = name.replace(' ', "").to_ascii_lowercase();
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, rgb)| Color::Rgb(*rgb))
+        names::rgb_of(name).map(Color::Rgb)
+    }
+
+    /// The colour of a white light of this temperature, as Home Assistant shows it: Tanner Helland's
+    /// approximation.
+    pub(super) fn from_kelvin(kelvin: i64) -> Color {
+        let hundreds = kelvin.clamp(1_000, 40_000) as f64 / 100.0;
+        let red = 329.698_727_446 * power(hundreds - 60.0, -0.133_204_759_2);
+        let green = 99.470_802_586_1 * logarithm(hundreds) - 161.119_568_166_1;
+        let cold_green = 288.122_169_528_3 * power(hundreds - 60.0, -0.075_514_849_2);
+        let blue = 138.517_731_223_1 * logarithm(hundreds - 10.0) - 305.044_792_730_7;
+        let rgb = [
+            if hundreds <= 66.0 { 255.0 } else { red },
+            if hundreds <= 66.0 { green } else { cold_green },
+            if hundreds >= 66.0 {
+                255.0
+            } else if hundreds <= 19.0 {
+                0.0
+            } else {
+                blue
+            },
+        ];
+        let (hue, saturation) = hs_of_channels(rgb.map(|channel| channel.clamp(0.0, 255.0)));
+        Color::Hs(hue, saturation)
     }
 
     pub(super) fn to_hs(self) -> (f64, f64) {
@@ -112,18 +103,25 @@ impl Color {
     /// The attributes that show it.
     pub(super) fn attributes(self) -> [(&'static str, Data); 3] {
         let pair = |(a, b): (f64, f64), digits| {
-            Data::List(vec![Data::Float(rounded(a, digits)), Data::Float(rounded(b, digits))])
+            Data::Tuple(vec![Data::Float(rounded(a, digits)), Data::Float(rounded(b, digits))])
         };
         [
             ("hs_color", pair(self.to_hs(), 1e3)),
-            ("rgb_color", Data::List(self.to_rgb().map(Data::Int).to_vec())),
+            ("rgb_color", Data::Tuple(self.to_rgb().map(Data::Int).to_vec())),
             ("xy_color", pair(self.to_xy(), 1e6)),
         ]
     }
-}
 
-/// The names of [`Color::attributes`].
-pub(super) const ATTRIBUTES: [&str; 3] = ["hs_color", "rgb_color", "xy_color"];
+    /// The same as the colour that the light has by now.
+    pub(super) fn shown(self, has_temperature: bool) -> Vec<(&'static str, Data)> {
+        let mut shown = vec![("color_mode", Data::from(self.mode()))];
+        shown.extend(self.attributes());
+        if has_temperature {
+            shown.extend([("color_temp", Data::Null), ("color_temp_kelvin", Data::Null)]);
+        }
+        shown
+    }
+}
 
 fn rounded(number: f64, digits: f64) -> f64 {
     (number * digits).round_ties_even() / digits
@@ -147,7 +145,11 @@ fn rgb_of_hs(hue: f64, saturation: f64) -> [i64; 3] {
 }
 
 fn hs_of_rgb(rgb: [i64; 3]) -> (f64, f64) {
-    let [red, green, blue] = rgb.map(|channel| channel as f64 / 255.0);
+    hs_of_channels(rgb.map(|channel| channel as f64))
+}
+
+fn hs_of_channels(rgb: [f64; 3]) -> (f64, f64) {
+    let [red, green, blue] = rgb.map(|channel| channel / 255.0);
     let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
     if most <= least {
         return (0.0, 0.0);
@@ -221,6 +223,43 @@ fn root<const N: i32>(number: f64) -> f64 {
     root
 }
 
+/// `base` to the power of a small exponent; of nothing below zero.
+fn power(base: f64, exponent: f64) -> f64 {
+    const TERMS: u32 = 40;
+    if base <= 0.0 {
+        return 0.0;
+    }
+    let argument = exponent * logarithm(base);
+    let (mut sum, mut term) = (1.0, 1.0);
+    for n in 1..TERMS {
+        term *= argument / f64::from(n);
+        sum += term;
+    }
+    sum
+}
+
+/// The natural logarithm, by the series of the area tangent around one; zero of nothing.
+fn logarithm(number: f64) -> f64 {
+    const TERMS: u32 = 20;
+    if number <= 0.0 {
+        return 0.0;
+    }
+    let (mut rest, mut doublings) = (number, 0.0);
+    while rest > std::f64::consts::SQRT_2 {
+        (rest, doublings) = (rest / 2.0, doublings + 1.0);
+    }
+    while rest < std::f64::consts::FRAC_1_SQRT_2 {
+        (rest, doublings) = (rest * 2.0, doublings - 1.0);
+    }
+    let ratio = (rest - 1.0) / (rest + 1.0);
+    let (mut sum, mut odd_power) = (0.0, ratio);
+    for n in 0..TERMS {
+        sum += odd_power / f64::from(2 * n + 1);
+        odd_power *= ratio * ratio;
+    }
+    2.0 * sum + doublings * std::f64::consts::LN_2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,8 +284,27 @@ mod tests {
         check(Color::Rgb([255, 255, 255]), (0.0, 0.0), [255, 255, 255], (0.323, 0.329));
         check(Color::Rgb([0, 0, 0]), (0.0, 0.0), [0, 0, 0], (0.0, 0.0));
         check(Color::Hs(30.0, 50.0), (30.0, 50.0), [255, 191, 128], (0.466, 0.384));
-        assert_eq!(Color::from_name("Deep Pink"), Some(Color::Rgb([255, 20, 147])));
-        assert_eq!(Color::from_name("mauvish"), None);
+    }
+
+    #[test]
+    fn white_has_a_colour_too() {
+        let check = |kelvin, rgb| assert_eq!(Color::from_kelvin(kelvin).to_rgb(), rgb, "{kelvin}");
+        check(2_000, [255, 137, 14]);
+        check(2_500, [255, 159, 70]);
+        check(4_000, [255, 206, 166]);
+        check(6_500, [255, 254, 250]);
+        check(10_000, [202, 218, 255]);
+    }
+
+    #[test]
+    fn logarithms_and_powers_are_close() {
+        let check =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        check(logarithm(1.0), 0.0);
+        check(logarithm(10.0), std::f64::consts::LN_10);
+        check(logarithm(0.1), -std::f64::consts::LN_10);
+        check(power(16.0, -0.25), 0.5);
+        check(power(340.0, 0.5), 340.0_f64.sqrt());
     }
 
     #[test]

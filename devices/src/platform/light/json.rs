@@ -1,13 +1,15 @@
 //! `schema: json`: state and commands are one JSON object, as Zigbee2MQTT and ESPHome speak.
 
-use super::color::{self, Color};
-use super::{Flash, Temperature, Wish, assume, expect_brightness, from_scale, read_scale, to_scale};
+use super::color::Color;
+use super::{
+    FLAT_MODES, Flash, Temperature, Wish, assume, expect_brightness, from_scale, read_scale, to_scale,
+};
 use crate::entity::{Fault, Payload};
 use crate::platform::command::{Call, CommandTopic, Feedback};
 use crate::platform::{Reported, Role, Source, Update, shorten};
 use crate::yaml::Fields;
 use crate::{Data, EncodeError, Encoded};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 #[derive(Clone, Debug)]
 pub(crate) struct JsonLight {
@@ -35,9 +37,6 @@ const ACCEPTED: [&str; 8] = [
     "transition",
     "white_scale",
 ];
-
-/// Color modes without a brightness.
-const FLAT_MODES: [&str; 2] = ["onoff", "unknown"];
 
 impl JsonLight {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<JsonLight> {
@@ -98,45 +97,43 @@ impl JsonLight {
                 return Err(Fault::Unexpected { found, expected: "`ON` or `OFF`".to_owned() });
             }
         };
-        let is_off = state == Some(Reported::State("off".to_owned()));
         update.state = state.or(update.state.take());
         let mut shown = self.decode_color(json);
-        let brightness = json.get("brightness").and_then(Data::to_number);
         if self.has_brightness {
+            let brightness = json.get("brightness").and_then(Data::to_number);
             let brightness = brightness.and_then(|brightness| from_scale(brightness, self.scale));
-            shown.extend(brightness.or(is_off.then_some(Data::Null)).map(|data| ("brightness", data)));
+            shown.extend(brightness.map(|data| ("brightness", data)));
         }
         if self.has_effect {
             shown.extend(json.get("effect").map(|effect| ("effect", effect.clone())));
         }
-        for (name, data) in shown {
-            // A light that is off shows none of these in Home Assistant.
-            update.attributes.insert(name.to_owned(), if is_off { Data::Null } else { data });
-        }
+        update.attributes.extend(shown.into_iter().map(|(name, data)| (name.to_owned(), data)));
         Ok(())
     }
 
     /// What a message says of the color. Where it names a mode, what other modes show is no more.
     fn decode_color(&self, json: &Data) -> Vec<(&'static str, Data)> {
         let mode = json.get("color_mode").and_then(Data::as_text);
-        let mut shown: Vec<_> = mode.map(|mode| ("color_mode", Data::from(mode))).into_iter().collect();
-        let number = |key: &str| json.get(key).and_then(Data::to_number).filter(|number| *number >= 1.0);
-        let temperature = number("color_temp").filter(|_| mode.is_none_or(|mode| mode == "color_temp"));
-        if let Some(temperature) = temperature {
-            let (said, other) = (temperature as i64, (1_000_000.0 / temperature) as i64);
-            let (mireds, kelvin) = if self.is_kelvin { (other, said) } else { (said, other) };
-            shown.extend([("color_temp", Data::Int(mireds)), ("color_temp_kelvin", Data::Int(kelvin))]);
-        } else if mode.is_some() && self.has_mode("color_temp") {
-            shown.extend([("color_temp", Data::Null), ("color_temp_kelvin", Data::Null)]);
-        }
-        match mode.and_then(|mode| read_color(mode, json.get("color")?)) {
-            Some(color) => shown.extend(color.attributes()),
-            None if mode.is_some() && self.has_colors() => {
-                shown.extend(color::ATTRIBUTES.map(|name| (name, Data::Null)));
+        let temperature = json.get("color_temp").and_then(Data::to_number).filter(|number| *number >= 1.0);
+        let temperature = temperature.map(|number| Temperature::said(number, self.is_kelvin));
+        let has_temperature = self.has_mode("color_temp");
+        match (mode, temperature) {
+            (Some("color_temp") | None, Some(temperature)) if has_temperature => {
+                temperature.shown().collect()
             }
-            None => {}
+            (None, _) => Vec::new(),
+            (Some(mode), _) => match json.get("color").and_then(|color| read_color(mode, color)) {
+                Some(color) => color.shown(has_temperature),
+                None => {
+                    let mut shown = vec![("color_mode", Data::from(mode))];
+                    let temperature = ["color_temp", "color_temp_kelvin"].iter().filter(|_| has_temperature);
+                    let colors = ["hs_color", "rgb_color", "xy_color"].iter();
+                    let colors = colors.filter(|_| has_temperature || self.has_colors());
+                    shown.extend(temperature.chain(colors).map(|name| (*name, Data::Null)));
+                    shown
+                }
+            },
         }
-        shown
     }
 
     fn has_mode(&self, mode: &str) -> bool {
@@ -154,40 +151,47 @@ impl JsonLight {
         let effect = wish.effect.clone().filter(|_| self.has_effect);
         let said = temperature.map(|both| if self.is_kelvin { both.kelvin } else { both.mireds });
         let members = [
-            ("state", Some(Json::from("ON"))),
+            ("state", Some(json("ON"))),
             ("color", color.map(show_color)),
             ("flash", self.flash(wish)),
-            ("transition", wish.transition.map(Json::from)),
-            ("brightness", brightness.map(|brightness| to_scale(brightness, self.scale).into())),
-            ("color_temp", said.map(Json::from)),
-            ("effect", effect.clone().map(Json::from)),
+            ("transition", wish.transition.map(json)),
+            ("brightness", brightness.map(|brightness| json(to_scale(brightness, self.scale)))),
+            ("color_temp", said.map(json)),
+            ("effect", effect.clone().map(json)),
         ];
         let publish = self.command.publish(call, Data::Text(object(members)))?;
         let mut encoded = self.feedback.to_state(vec![publish], "on", &[]);
         if let Some(brightness) = brightness {
             expect_brightness(&mut encoded, brightness, self.state.is_some());
         }
-        assume(&mut encoded, temperature.into_iter().flat_map(Temperature::attributes));
-        assume(&mut encoded, temperature.map(|_| ("color_mode", Data::from("color_temp"))));
-        assume(&mut encoded, color.into_iter().flat_map(Color::attributes));
-        assume(&mut encoded, color.map(|color| ("color_mode", Data::from(color.mode()))));
+        assume(&mut encoded, temperature.into_iter().flat_map(Temperature::shown));
+        let has_temperature = self.has_mode("color_temp");
+        assume(&mut encoded, color.into_iter().flat_map(|color| color.shown(has_temperature)));
         assume(&mut encoded, effect.map(|effect| ("effect", Data::Text(effect))));
         Ok(encoded)
     }
 
     pub(super) fn encode_off(&self, call: &Call<'_>, wish: &Wish) -> Result<Encoded, EncodeError> {
         let members = [
-            ("state", Some(Json::from("OFF"))),
+            ("state", Some(json("OFF"))),
             ("flash", self.flash(wish)),
-            ("transition", wish.transition.map(Json::from)),
+            ("transition", wish.transition.map(json)),
         ];
         let publish = self.command.publish(call, Data::Text(object(members)))?;
         Ok(self.feedback.to_state(vec![publish], "off", &[]))
     }
 
-    fn flash(&self, wish: &Wish) -> Option<Json> {
+    fn flash(&self, wish: &Wish) -> Option<String> {
         let (short, long) = self.flashes;
-        wish.flash.map(|flash| if flash == Flash::Short { short } else { long }.into())
+        wish.flash.map(|flash| json(if flash == Flash::Short { short } else { long }))
+    }
+
+    pub(super) fn has_brightness(&self) -> bool {
+        self.has_brightness
+    }
+
+    pub(super) fn has_effect(&self) -> bool {
+        self.has_effect
     }
 
     pub(super) fn effects(&self) -> &[String] {
@@ -217,19 +221,25 @@ fn read_color(mode: &str, json: &Data) -> Option<Color> {
     }
 }
 
-fn show_color(color: Color) -> Json {
+fn show_color(color: Color) -> String {
     match color {
-        Color::Hs(hue, saturation) => json!({"h": hue, "s": saturation}),
-        Color::Rgb([red, green, blue]) => json!({"r": red, "g": green, "b": blue}),
-        Color::Xy(x, y) => json!({"x": x, "y": y}),
+        Color::Hs(hue, saturation) => object([("h", Some(json(hue))), ("s", Some(json(saturation)))]),
+        Color::Rgb([red, green, blue]) => {
+            object([("r", Some(json(red))), ("g", Some(json(green))), ("b", Some(json(blue)))])
+        }
+        Color::Xy(x, y) => object([("x", Some(json(x))), ("y", Some(json(y)))]),
     }
 }
 
-/// A compact JSON object with its members in this order, which is Home Assistant's.
-fn object<const N: usize>(members: [(&str, Option<Json>); N]) -> String {
+fn json(value: impl Into<Json>) -> String {
+    value.into().to_string()
+}
+
+/// A compact JSON object with its members, which are JSON, in this order, which is Home Assistant's.
+fn object<const N: usize>(members: [(&str, Option<String>); N]) -> String {
     let members: Vec<String> = members
         .into_iter()
-        .filter_map(|(name, value)| value.map(|value| format!("{}:{value}", Json::from(name))))
+        .filter_map(|(name, value)| value.map(|value| format!("{}:{value}", json(name))))
         .collect();
     format!("{{{}}}", members.join(","))
 }

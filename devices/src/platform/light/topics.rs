@@ -2,7 +2,7 @@
 
 use super::color::Color;
 use super::{
-    Temperature, Wish, assume, current_brightness, expect_brightness, from_scale, read_scale, to_scale,
+    Temperature, Wish, assume, expect_brightness, from_scale, last_brightness, read_scale, to_scale,
 };
 use crate::entity::Fault;
 use crate::platform::command::{Call, CommandTopic, Feedback};
@@ -176,10 +176,7 @@ impl TopicLight {
         let channel = |channel: f64| channel.clamp(0.0, super::FULL) as i64;
         let color = match (n, numbers.as_slice()) {
             (TEMPERATURE, [said]) if *said >= 1.0 => {
-                let (said, other) = (*said as i64, (1_000_000.0 / said) as i64);
-                let (mireds, kelvin) = if self.is_kelvin { (other, said) } else { (said, other) };
-                let shown = Temperature { mireds, kelvin }.attributes();
-                let shown = shown.into_iter().chain([("color_mode", Data::from("color_temp"))]);
+                let shown = Temperature::said(*said, self.is_kelvin).shown();
                 update.attributes.extend(shown.map(|(name, data)| (name.to_owned(), data)));
                 return Ok(());
             }
@@ -191,8 +188,8 @@ impl TopicLight {
                 return Err(Fault::Unexpected { found: shorten(&found), expected });
             }
         };
-        let shown = color.attributes().into_iter().chain([("color_mode", Data::from(color.mode()))]);
-        update.attributes.extend(shown.map(|(name, data)| (name.to_owned(), data)));
+        let shown = color.shown(self.properties[TEMPERATURE].is_told());
+        update.attributes.extend(shown.into_iter().map(|(name, data)| (name.to_owned(), data)));
         Ok(())
     }
 
@@ -207,15 +204,13 @@ impl TopicLight {
         let (mut publishes, mut shown) = (Vec::new(), Vec::new());
         if let Some(color) = wish.color.and_then(|color| color.for_modes(|mode| self.has_mode(mode))) {
             publishes.push(self.publish_color(call, wish, color)?);
-            shown.extend(color.attributes());
-            shown.push(("color_mode", color.mode().into()));
+            shown.extend(color.shown(self.properties[TEMPERATURE].is_told()));
         }
         let temperature = &self.properties[TEMPERATURE];
         if let Some(both) = wish.temperature.filter(|_| temperature.is_told()) {
             let said = if self.is_kelvin { both.kelvin } else { both.mireds };
             publishes.push(temperature.publish(call, Data::Int(said))?);
-            shown.extend(both.attributes());
-            shown.push(("color_mode", "color_temp".into()));
+            shown.extend(both.shown());
         }
         let property = &self.properties[EFFECT];
         if let Some(effect) = wish.effect.clone().filter(|_| property.is_told()) {
@@ -234,7 +229,7 @@ impl TopicLight {
             }
             Color::Rgb(rgb) => {
                 // Without a topic for the brightness the color carries it.
-                let brightness = wish.brightness.or_else(|| current_brightness(call)).unwrap_or(super::FULL);
+                let brightness = wish.brightness.or_else(|| last_brightness(call)).unwrap_or(super::FULL);
                 let [red, green, blue] = match self.brightness_command {
                     Some(_) => rgb,
                     None => rgb.map(|channel| (channel as f64 * brightness / super::FULL) as i64),
@@ -254,7 +249,7 @@ impl TopicLight {
 
     pub(super) fn encode_on(&self, call: &Call<'_>, wish: &Wish) -> Result<Encoded, EncodeError> {
         let brightness = match (wish.brightness, self.on_command) {
-            (None, OnCommand::Brightness) => Some(current_brightness(call).unwrap_or(super::FULL)),
+            (None, OnCommand::Brightness) => Some(last_brightness(call).unwrap_or(super::FULL)),
             (brightness, _) => brightness,
         };
         let level = match (&self.brightness_command, brightness) {
@@ -297,6 +292,14 @@ impl TopicLight {
             modes.push(if self.brightness_command.is_some() { "brightness" } else { "onoff" });
         }
         modes
+    }
+
+    pub(super) fn has_brightness(&self) -> bool {
+        self.brightness_command.is_some()
+    }
+
+    pub(super) fn has_effect(&self) -> bool {
+        self.properties[EFFECT].is_told()
     }
 
     pub(super) fn effects(&self) -> &[String] {

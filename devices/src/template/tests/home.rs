@@ -145,7 +145,8 @@ fn results_are_values_where_they_spell_one() {
     check("{{ {'a': states('light.hall')} }}", r#"{"a":"on"}"#);
     check("{{ states('light.hall') }}", "\"on\"");
     check("{{ is_state('light.hall', 'on') }}", "true");
-    check("{{ (1, 2) }}", "[1,2]");
+    let tuple = Template::parse("{{ (1, 2) }}").unwrap().render_data(&context).unwrap();
+    assert_eq!(tuple, Data::Tuple(vec![Data::Int(1), Data::Int(2)]));
     check("{{ now() }}", "\"2024-01-01 14:00:00+01:00\"");
     check(
         "{{ [now()] }}",
