@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use entities::{Announced, Entities, IdConflict};
 pub(crate) use payload::Payload;
+pub use sections::is_other_platform;
 pub use slug::slugify;
 
 /// One entity, declared or announced.

@@ -32,7 +32,7 @@ use crate::{Data, EncodeError, Encoded, Millis, Report, Value};
 use std::collections::BTreeMap;
 
 pub(crate) use command::Call;
-pub use services::services_of;
+pub use services::{domains, services_of};
 pub(crate) use source::{Source, read_filter, read_template};
 
 /// The kinds, by the name that stands before an entity id's dot.

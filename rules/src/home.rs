@@ -6,6 +6,7 @@
 
 mod areas;
 mod blueprint;
+mod confidential;
 mod files;
 mod include;
 mod kept;
@@ -33,6 +34,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use areas::Areas;
+pub use confidential::Confidential;
 use include::Tags;
 use kept::Kept;
 pub use references::{Reference, references};
@@ -89,6 +91,8 @@ pub struct Report {
     /// The automations that are broken.
     pub broken: usize,
     pub blueprints: usize,
+    /// The time zone that the files name and where, since only others know which zones there are.
+    pub time_zone: Option<(String, yaml::Location)>,
     /// In the order of the files.
     pub problems: Vec<Problem>,
 }
@@ -105,6 +109,7 @@ pub fn check(sources: &[SourceFile]) -> Report {
         unsupported: home.unsupported.len(),
         broken: home.broken.len(),
         blueprints: home.blueprints,
+        time_zone: home.time_zone,
         problems: home.problems,
     }
 }
@@ -138,10 +143,13 @@ pub(crate) struct Home {
     pub(crate) blueprints: usize,
     /// Keeps secrets out of what people are shown.
     pub(crate) redaction: Redaction,
+    /// What is hidden in all that is shown of the running home.
+    pub(crate) confidential: Confidential,
     pub(crate) problems: Vec<Problem>,
     pub(crate) routes: Routes,
     /// What the files say about where the home is.
     pub(crate) place: DeclaredPlace,
+    time_zone: Option<(String, yaml::Location)>,
 }
 
 impl Home {
@@ -154,8 +162,9 @@ impl Home {
         home.redaction = redaction;
         let (mut entities, problems) = Entities::from_nodes(&sections.mqtt);
         home.problems.extend(problems.into_iter().map(Problem::error));
-        home.place = place::read(&sections.homeassistant, &mut home.problems);
+        (home.place, home.time_zone) = place::read(&sections.homeassistant, &mut home.problems);
         home.add_own(&sections);
+        home.confidential = home.find_confidential(&entities);
         for (node, path) in &sections.automations {
             home.add_automation(node, path, &sections.instances);
         }
@@ -167,6 +176,15 @@ impl Home {
         }
         home.finish_problems(sources, &tags);
         (home, entities)
+    }
+
+    /// What is secret by the files. Programs need ids and the time zone as they are, and neither lets
+    /// anybody in.
+    fn find_confidential(&self, entities: &Entities) -> Confidential {
+        let is_id = |text: &str| text.parse().is_ok_and(|id| self.knows(entities, &id));
+        let is_needed = |text: &str| self.place.time_zone.as_deref() == Some(text) || is_id(text);
+        let used = self.redaction.used().filter(|(value, _)| !is_needed(value));
+        Confidential::new(used.chain(self.notifiers.secrets()))
     }
 
     /// Explains tags, keeps secrets out, and puts the problems into the order of the files.

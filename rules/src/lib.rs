@@ -70,7 +70,7 @@ pub use entity::EntityState;
 pub use errand::{ERRAND_DEADLINE, ERRANDS_MAX, Errand, ErrandOutcome};
 pub use gap::ForGap;
 pub use guard::{Quarantine, RUNS_PER_SECOND};
-pub use home::{Missing, Problem, Reference, Report, Severity, check, references};
+pub use home::{Confidential, Missing, Problem, Reference, Report, Severity, check, references};
 pub use ids::{CommandId, ErrandId, Id, IdError, LogIndex, NodeId, RunId, TimerId};
 pub use input::{Hlc, Input, InputKind, Message, Origin, SourceFile};
 pub use listener::{Listener, Owner};

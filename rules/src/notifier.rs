@@ -15,6 +15,9 @@ use gable_devices::{Data, Publish, QoS, slugify, topic};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Shorter words of a header name a scheme (`Bearer`) rather than hold a secret.
+const WORD_MIN: usize = 8;
+
 /// An HTTP call as it has to be made. Address, headers and body may hold secrets, so it does not
 /// show itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -134,6 +137,18 @@ impl Notifiers {
         self.forwards() || name.is_some_and(|name| matches!(self.get(name), Some(Notifier::Rest(_))))
     }
 
+    /// What nobody is shown of it, and what is shown instead: tokens, and addresses, as those that
+    /// notify are often secret themselves.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = (String, String)> {
+        let token =
+            self.home_assistant.iter().map(|to| (to.token.clone(), "home_assistant.token".to_owned()));
+        let of_rest = |(name, notifier): (&String, &Notifier)| match notifier {
+            Notifier::Rest(rest) => rest.secrets(name),
+            Notifier::Mqtt(_) => Vec::new(),
+        };
+        token.chain(self.by_name.iter().flat_map(of_rest))
+    }
+
     /// The call to make for a service.
     pub(crate) fn request(&self, service: &str, data: &BTreeMap<String, Data>) -> Option<HttpRequest> {
         if let Some(name) = service.strip_prefix("notify.")
@@ -180,6 +195,18 @@ impl Rest {
             target_param: fields.text("target_param_name"),
             data,
         })
+    }
+
+    fn secrets(&self, name: &str) -> Vec<(String, String)> {
+        let is_secret = |header: &str| {
+            ["authorization", "cookie", "key", "secret", "token"].iter().any(|word| header.contains(word))
+        };
+        let headers = self.headers.iter().filter(|(header, _)| is_secret(&header.to_lowercase()));
+        // `Bearer TOKEN`: the token alone is as secret.
+        let values =
+            headers.flat_map(|(_, value)| value.split_whitespace().map(str::to_owned).chain([value.clone()]));
+        let values = values.filter(|value| value.len() >= WORD_MIN).chain([self.resource.clone()]);
+        values.map(|value| (value, format!("notify.{name}"))).collect()
     }
 
     fn request(&self, data: &BTreeMap<String, Data>) -> HttpRequest {

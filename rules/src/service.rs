@@ -15,8 +15,8 @@ use crate::reader::Reader;
 use crate::trace::{Did, Draft};
 use crate::work::Work;
 use crate::{RunId, Wait};
-use gable_devices::EntityId;
-use gable_devices::yaml::Node;
+use gable_devices::yaml::{self, Node};
+use gable_devices::{EntityId, services_of};
 use std::collections::BTreeSet;
 
 /// What serves a domain.
@@ -36,71 +36,8 @@ enum Server {
     Reload,
 }
 
-const SWITCHED: &[&str] = &["turn_on", "turn_off", "toggle"];
-
-/// All services that need no declaration of their own.
+/// The services that no device brings; those of devices are `gable_devices::services_of`.
 const SERVICES: &[(&str, Server, &[&str])] = &[
-    ("light", Server::Device, SWITCHED),
-    ("switch", Server::Device, SWITCHED),
-    (
-        "cover",
-        Server::Device,
-        &[
-            "open_cover",
-            "close_cover",
-            "stop_cover",
-            "toggle",
-            "set_cover_position",
-            "open_cover_tilt",
-            "close_cover_tilt",
-            "stop_cover_tilt",
-            "toggle_cover_tilt",
-            "set_cover_tilt_position",
-        ],
-    ),
-    ("lock", Server::Device, &["lock", "unlock", "open"]),
-    (
-        "fan",
-        Server::Device,
-        &[
-            "turn_on",
-            "turn_off",
-            "toggle",
-            "set_percentage",
-            "increase_speed",
-            "decrease_speed",
-            "oscillate",
-            "set_direction",
-            "set_preset_mode",
-        ],
-    ),
-    (
-        "climate",
-        Server::Device,
-        &[
-            "turn_on",
-            "turn_off",
-            "toggle",
-            "set_hvac_mode",
-            "set_temperature",
-            "set_humidity",
-            "set_fan_mode",
-            "set_preset_mode",
-            "set_swing_mode",
-            "set_swing_horizontal_mode",
-        ],
-    ),
-    ("siren", Server::Device, SWITCHED),
-    ("humidifier", Server::Device, &["turn_on", "turn_off", "toggle", "set_humidity", "set_mode"]),
-    ("valve", Server::Device, &["open_valve", "close_valve", "stop_valve", "toggle", "set_valve_position"]),
-    ("button", Server::Device, &["press"]),
-    ("number", Server::Device, &["set_value"]),
-    (
-        "select",
-        Server::Device,
-        &["select_option", "select_next", "select_previous", "select_first", "select_last"],
-    ),
-    ("text", Server::Device, &["set_value"]),
     ("input_boolean", Server::Helper, &["turn_on", "turn_off", "toggle", "reload"]),
     ("input_number", Server::Helper, &["set_value", "increment", "decrement", "reload"]),
     (
@@ -122,8 +59,6 @@ const SERVICES: &[(&str, Server, &[&str])] = &[
     ("counter", Server::Helper, &["increment", "decrement", "reset", "set_value"]),
     ("timer", Server::Helper, &["start", "pause", "cancel", "finish", "change", "reload"]),
     ("automation", Server::Automation, &["turn_on", "turn_off", "toggle", "trigger", "reload"]),
-    // What is written to entities; `notify.NAME` is declared under `notify:`.
-    ("notify", Server::Device, &["send_message"]),
     ("scene", Server::Scene, &["turn_on", "apply", "create", "delete", "reload"]),
     ("script", Server::Script, &["turn_on", "turn_off", "toggle", "reload"]),
     (
@@ -188,8 +123,19 @@ pub(crate) struct Caller {
     pub(crate) run_id: RunId,
 }
 
+/// What serves a domain, and the services it has. Domains of entities that nobody can tell anything,
+/// such as sensors, are not among them.
 fn find(domain: &str) -> Option<(Server, &'static [&'static str])> {
-    SERVICES.iter().find(|(known, _, _)| *known == domain).map(|(_, server, names)| (*server, *names))
+    let own = SERVICES.iter().find(|(known, _, _)| *known == domain);
+    let of_devices = || services_of(domain).filter(|names| !names.is_empty());
+    own.map(|(_, server, names)| (*server, *names))
+        .or_else(|| of_devices().map(|names| (Server::Device, names)))
+}
+
+/// All domains that [`find`] finds.
+fn domains() -> impl Iterator<Item = &'static str> {
+    let of_devices = gable_devices::domains().filter(|domain| find(domain).is_some());
+    SERVICES.iter().map(|(domain, _, _)| *domain).chain(of_devices)
 }
 
 /// Whether a domain has a service.
@@ -205,7 +151,7 @@ pub(crate) fn takes_target(domain: &str) -> bool {
 /// Whether a service makes no sense without a target.
 pub(crate) fn wants_target(service: &str) -> bool {
     let Some((domain, name)) = service.split_once('.') else { return false };
-    let is_reload = name.starts_with("reload") || name == "save_persistent_states";
+    let is_reload = name.starts_with("reload") || matches!(name, "save_persistent_states" | "update_entity");
     match find(domain) {
         Some((Server::Device | Server::Helper | Server::Automation | Server::AnyDomain, names)) => {
             names.contains(&name) && !is_reload
@@ -216,31 +162,39 @@ pub(crate) fn wants_target(service: &str) -> bool {
     }
 }
 
-/// Reports a service that is not known here.
+/// Reports a service that is not known here. Where the home says how to reach Home Assistant it is
+/// asked to run it, also one that looks like a slip: it may have a service of that name.
 pub(crate) fn check(reader: &mut Reader, node: &Node, path: &str, service: &str) -> bool {
     let (domain, name) = service.split_once('.').unwrap_or((service, ""));
-    if domain == "script" && reader.known.scripts.contains(name) {
-        return true;
-    }
     let known = &reader.known;
-    if domain == "notify" && (known.notifiers.contains(name) || is_told(name, known)) {
+    let is_declared = match domain {
+        "script" => known.scripts.contains(name),
+        "notify" => known.notifiers.contains(name) || is_told(name, known),
+        _ => false,
+    };
+    if is_declared || has(domain, name) {
         return true;
     }
     let problem = node.problem(path, format!("unknown service `{service}`"));
     let problem = match find(domain) {
-        Some((_, names)) if names.contains(&name) => return true,
-        Some(_) if domain == "notify" && known.forwards => return true,
-        None if known.forwards && service.contains('.') => return true,
-        Some((_, names)) if domain == "notify" => {
-            problem.meant(name, names.iter().copied().chain(known.notifiers.iter().map(String::as_str)))
+        Some((_, names)) => {
+            let declared = match domain {
+                "script" => Some(&known.scripts),
+                "notify" => Some(&known.notifiers),
+                _ => None,
+            };
+            let declared = declared.into_iter().flatten().map(String::as_str);
+            problem.meant(name, names.iter().copied().chain(declared))
         }
-        Some((Server::Script, names)) => {
-            let scripts = reader.known.scripts.iter().map(String::as_str);
-            problem.meant(name, names.iter().copied().chain(scripts))
-        }
-        Some((_, names)) => problem.meant(name, names.iter().copied()),
-        None => problem.meant(domain, SERVICES.iter().map(|(known, _, _)| *known).chain(["mqtt"])),
+        None => problem.meant(domain, domains().chain(["mqtt"])),
     };
+    if known.forwards && !domain.is_empty() && !name.is_empty() {
+        if problem.hint.is_some() {
+            let message = format!("`{service}` is no service of Gable, so Home Assistant is asked to run it");
+            reader.warnings.push(yaml::Problem { message, ..problem });
+        }
+        return true;
+    }
     match problem.hint {
         // Other integrations bring services of their own.
         None => reader.unsupported(node, path, "service", service),
@@ -278,18 +232,26 @@ impl Work<'_> {
         {
             return self.notify(notifier, request, caller);
         }
-        let known = find(domain).filter(|(_, names)| domain != "notify" || names.contains(&service));
-        let Some((server, _)) = known else {
+        let Some((server, _)) = find(domain).filter(|(_, names)| names.contains(&service)) else {
             if request.called == "notify.persistent_notification" {
                 return self.serve_notice(request);
             }
             if home.notifiers.forwards() {
                 return self.forward(request, caller);
             }
-            return Err(Failure::mistake(format!("the service `{}` is not supported yet", request.called)));
+            return Err(Failure::mistake(format!("Gable does not run the service `{}`", request.called)));
         };
         if service.starts_with("reload") {
             return Ok(Served::Done);
+        }
+        if !request.chosen.is_named && wants_target(&request.called) {
+            let text = format!("`{}` names no entity: it needs a target", request.called);
+            if server == Server::AnyDomain {
+                // Home Assistant says so and goes on.
+                self.notice(request.called.as_str(), text);
+                return Ok(Served::Done);
+            }
+            return Err(Failure::mistake(text));
         }
         match server {
             Server::Reload => Ok(Served::Done),

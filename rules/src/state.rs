@@ -25,7 +25,9 @@ use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
 use crate::trace::{Miss, Trace, Traces};
 use crate::watch::Watches;
-use crate::{CommandId, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId};
+use crate::{
+    CommandId, Confidential, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId,
+};
 use gable_devices::{Entities, EntityId, Timestamp, topic};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -220,6 +222,11 @@ impl State {
     /// Returns the home's files in force.
     pub fn sources(&self) -> &[SourceFile] {
         &self.rows.sources
+    }
+
+    /// Returns what has to be hidden in whatever is shown of this home.
+    pub fn confidential(&self) -> &Confidential {
+        &self.home.confidential
     }
 
     /// Returns what is wrong with them.

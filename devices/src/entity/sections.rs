@@ -20,6 +20,11 @@ const OTHER_PLATFORMS: [&str; 10] = [
     "vacuum",
 ];
 
+/// Whether Home Assistant has entities of this kind over MQTT and this project has not.
+pub fn is_other_platform(name: &str) -> bool {
+    OTHER_PLATFORMS.contains(&name)
+}
+
 /// Most problems that are told. A file with more is not a home, and every problem costs a search for
 /// what was meant; the rest is not read.
 const PROBLEMS_MAX: usize = 2000;
@@ -92,7 +97,7 @@ impl Reading {
     /// Reads what stands under a platform's name: one declaration or a list of them.
     fn platform(&mut self, path: &str, key: &Key, node: &Node) {
         let Some(domain) = Domain::from_name(&key.text) else {
-            let message = if OTHER_PLATFORMS.contains(&key.text.as_str()) {
+            let message = if is_other_platform(&key.text) {
                 format!("entities of the kind `{}` are not supported", key.text)
             } else {
                 format!("`{}` is no kind of entity", key.text)

@@ -55,6 +55,11 @@ pub fn services_of(domain: &str) -> Option<&'static [&'static str]> {
     Domain::from_name(domain).map(of)
 }
 
+/// The domains whose entities are devices.
+pub fn domains() -> impl Iterator<Item = &'static str> {
+    Domain::ALL.into_iter().map(Domain::name)
+}
+
 pub(super) fn of(domain: Domain) -> &'static [&'static str] {
     match domain {
         Domain::BinarySensor | Domain::DeviceTracker | Domain::Event | Domain::Sensor => &[],

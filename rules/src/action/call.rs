@@ -66,7 +66,6 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         }
         Text::Template(_) => None,
     };
-    let problems_before = reader.problems.len();
     let (mut target, mut data) = (Target::default(), Vec::new());
     target.add(reader, fields);
     if let Some(node) = fields.get("target") {
@@ -87,10 +86,11 @@ pub(super) fn read(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Actio
         let Some(node) = fields.get(key) else { continue };
         data.push(read_data(reader, node, &path, takes_target.then_some(&mut target))?);
     }
-    let names_target = !target.is_empty() || data.iter().any(|data| matches!(data, DataText::Template(_)));
-    let wants_target = matches!(&service, Text::Plain(service) if service::wants_target(service));
-    if wants_target && !names_target && reader.problems.len() == problems_before {
-        fields.fail("names no entity: expected `target: {entity_id: ...}`");
+    let is_named = target.is_named() || data.iter().any(|data| matches!(data, DataText::Template(_)));
+    if !is_named && matches!(&service, Text::Plain(service) if service::wants_target(service)) {
+        // Home Assistant loads it all the same.
+        let message = "names no entity, so it does nothing but fail: expected `target: {entity_id: ...}`";
+        reader.warnings.push(fields.node().problem(fields.path(), message));
     }
     let answer_to = read_answer(reader, fields, domain);
     Some(ActionKind::Call(Call { service, target, data, answer_to }))
@@ -165,7 +165,7 @@ impl Call {
         if !called.contains('.') {
             return Err(Failure::mistake(format!("`{called}` is not a service")));
         }
-        let chosen = self.target.render(context)?;
+        let mut chosen = self.target.render(context)?;
         let mut data = BTreeMap::new();
         for part in &self.data {
             match part.render(context).map_err(|error| wrong(&format!("the data of `{called}`"), &error))? {
@@ -173,6 +173,9 @@ impl Call {
                 Data::Null => {}
                 _ => return Err(Failure::mistake(format!("the data of `{called}` is not a mapping"))),
             }
+        }
+        if service::takes_target(called.split('.').next().unwrap_or_default()) {
+            chosen.take_from(&mut data)?;
         }
         Ok(Request { called, chosen, data, answer_to: self.answer_to.clone() })
     }

@@ -3,11 +3,16 @@
 
 use super::Problem;
 use crate::DeclaredPlace;
-use gable_devices::yaml::{Node, join};
+use gable_devices::yaml::{Location, Node, join};
 
 /// Reads the sections; a later one goes before an earlier one, key by key.
-pub(super) fn read(sections: &[(Node, String)], problems: &mut Vec<Problem>) -> DeclaredPlace {
+/// Returns also where the time zone stands.
+pub(super) fn read(
+    sections: &[(Node, String)],
+    problems: &mut Vec<Problem>,
+) -> (DeclaredPlace, Option<(String, Location)>) {
     let mut place = DeclaredPlace::default();
+    let mut time_zone = None;
     for (section, path) in sections {
         let mut number = |key, limit: f64, unit| {
             let node = section.get(key)?;
@@ -23,10 +28,11 @@ pub(super) fn read(sections: &[(Node, String)], problems: &mut Vec<Problem>) -> 
         place.elevation = number("elevation", 10_000.0, "metres").or(place.elevation);
         if let Some(node) = section.get("time_zone") {
             match node.text(&join(path, "time_zone")) {
-                Ok(name) => place.time_zone = Some(name),
+                Ok(name) => time_zone = Some((name, node.location.clone())),
                 Err(problem) => problems.push(Problem::error(problem)),
             }
         }
     }
-    place
+    place.time_zone = time_zone.as_ref().map(|(name, _)| name.clone());
+    (place, time_zone)
 }

@@ -3,7 +3,7 @@
 
 use super::files::{Files, SECRETS_FILE, folder_of};
 use gable_devices::yaml::{self, Kind, Location, Node, Problem, did_you_mean};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter values are not looked for in texts: they would be found everywhere. (What stands at the
 /// place of a `!secret` is never quoted, however short.)
@@ -83,6 +83,12 @@ impl Secrets {
 }
 
 impl Redaction {
+    /// The values that the files use, and their names.
+    pub(super) fn used(&self) -> impl Iterator<Item = (String, String)> {
+        let names: BTreeSet<&str> = self.places.values().map(|(_, name)| name.as_str()).collect();
+        self.values.iter().filter(move |(_, name)| names.contains(name.as_str())).cloned()
+    }
+
     /// The text with the names of secrets in place of their values.
     pub(crate) fn apply(&self, text: &mut String) {
         for (value, name) in &self.values {

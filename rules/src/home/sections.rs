@@ -1,8 +1,8 @@
 //! What stands in the files, by section: for the readers of each.
 
 use super::{Missing, Problem, Severity};
-use gable_devices::slugify;
 use gable_devices::yaml::{self, Key, Kind, Location, Node, join};
+use gable_devices::{is_other_platform, slugify};
 use std::collections::BTreeMap;
 
 /// The sections of all files: those of a file before those of its packages, files in their order.
@@ -31,6 +31,8 @@ pub(crate) struct Sections {
     pub(crate) gable: Vec<(Node, String)>,
     /// The sections that Gable does not run: where the first stands, and how many there are.
     others: BTreeMap<String, (Location, usize)>,
+    /// The kinds of entity that Gable does not run: where the first stands, and how many there are.
+    platforms: BTreeMap<String, (Location, usize)>,
     /// Where each object id of a domain stands.
     taken: BTreeMap<(String, String), Location>,
     pub(super) instances: Instances,
@@ -66,8 +68,8 @@ const NAMED: [&str; 13] = [
 /// Sections that hold items.
 const ITEMS: [&str; 5] = ["automation", "scene", "notify", "template", "gable"];
 
-/// Sections that are collected here and that nothing reads yet: told like those of other
-/// integrations.
+/// Sections whose names are known here and whose content is not run: told like those of other
+/// integrations, and checked for names that stand twice.
 const NOT_RUN: [&str; 2] = ["rest_command", "template"];
 
 /// The automations and scripts that a blueprint made, by their place: where they use it, and its file.
@@ -101,7 +103,7 @@ impl Sections {
                 self.count_other(&domain, &key);
             }
             match domain.as_str() {
-                "mqtt" => self.mqtt.push(value),
+                "mqtt" => self.take_mqtt(value),
                 "homeassistant" => self.homeassistant.push((value, path)),
                 "home_assistant" => self.home_assistant.push((value, path)),
                 domain if NAMED.contains(&domain) => self.take_named(domain, value, &path),
@@ -109,6 +111,22 @@ impl Sections {
                 _ => self.count_other(&key.text, &key),
             }
         }
+    }
+
+    /// Takes entities; those of kinds that Gable does not run are put aside and counted.
+    fn take_mqtt(&mut self, mut value: Node) {
+        let mut put_aside = |node: &mut Node| {
+            let Kind::Map(entries) = &mut node.kind else { return };
+            for (key, node) in entries.extract_if(.., |(key, _)| is_other_platform(&key.text)) {
+                let count = node.list_or_single().len();
+                self.platforms.entry(key.text).or_insert((key.location, 0)).1 += count;
+            }
+        };
+        match &mut value.kind {
+            Kind::List(items) => items.iter_mut().for_each(put_aside),
+            _ => put_aside(&mut value),
+        }
+        self.mqtt.push(value);
     }
 
     /// Takes the items of a section: a list, or a single one.
@@ -243,15 +261,20 @@ impl Sections {
                     hint: Some(meant.to_owned()),
                     ..what
                 }),
-                None => {
-                    let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
-                    let message = format!("the section `{name}` is not run by Gable{times}");
-                    let missing = Some(Missing { what: "section", word: name, count });
-                    Problem { missing, ..Problem::with(Severity::Info, yaml::Problem { message, ..what }) }
-                }
+                None => left_alone("section", name, what.location, count),
             });
         }
+        for (name, (location, count)) in std::mem::take(&mut self.platforms) {
+            self.problems.push(left_alone("platform", name, Some(location), count));
+        }
     }
+}
+
+fn left_alone(what: &'static str, word: String, location: Option<Location>, count: usize) -> Problem {
+    let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
+    let message = format!("the {what} `{word}` is not run by Gable{times}");
+    let problem = yaml::Problem { location, path: String::new(), message, hint: None };
+    Problem { missing: Some(Missing { what, word, count }), ..Problem::with(Severity::Info, problem) }
 }
 
 /// Puts the items of a list, and of lists in it, in their order: `!include_dir_list` makes lists of

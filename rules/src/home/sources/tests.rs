@@ -309,3 +309,47 @@ fn blueprints_are_filled() {
         ],
     );
 }
+
+#[test]
+fn what_the_files_take_as_secret_is_confidential() {
+    let (home, _) = Home::compile(&files(
+        "=== configuration.yaml
+homeassistant: {time_zone: !secret zone}
+mqtt: {switch: {name: !secret lamp, command_topic: a, default_entity_id: switch.lamp}}
+home_assistant: {url: 'http://ha:8123', token: plain-token}
+notify:
+  - {platform: rest, name: phone, resource: 'https://x/hook-1', headers: {Authorization: Bearer abcdefgh}}
+input_text: {code: {initial: !secret code}}
+automation:
+  - {alias: A, trigger: {platform: mqtt, topic: a}, action: {service: switch.turn_on, entity_id: !secret id}}
+=== secrets.yaml
+zone: Europe/Berlin
+lamp: Reading lamp
+code: 4711
+id: switch.lamp
+unused: never-used
+",
+    ));
+    let said = "Europe/Berlin switch.lamp never-used | plain-token Bearer abcdefgh https://x/hook-1 4711 Reading lamp";
+    let expected = "Europe/Berlin switch.lamp never-used | <secret home_assistant.token> <secret notify.phone> \
+                    <secret notify.phone> <secret code> <secret lamp>";
+    assert_eq!(home.confidential.hide(said), expected);
+}
+
+#[test]
+fn services_of_others_are_forwarded_where_home_assistant_is_known() {
+    let automation = "automation: [{alias: A, trigger: {platform: mqtt, topic: a}, action: [{service: tts.speak}, {service: cover.tidy_up}]}]\n";
+    check(
+        &format!("=== home.yaml\n{automation}"),
+        &[
+            "runs: ",
+            "unsupported: a",
+            "unsupported: home.yaml:1:81: automation[0].action[0].service: Gable does not run the service `tts.speak`",
+            "unsupported: home.yaml:1:103: automation[0].action[1].service: Gable does not run the service `cover.tidy_up`",
+        ],
+    );
+    check(
+        &format!("=== home.yaml\n{automation}home_assistant: {{url: 'http://ha', token: x}}\n"),
+        &["runs: a"],
+    );
+}
