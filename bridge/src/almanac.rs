@@ -10,6 +10,7 @@ mod keeper;
 
 use gable_broker_config::Home;
 use gable_devices::Timestamp;
+use gable_devices::yaml::did_you_mean;
 use gable_rules::{Calendar, DeclaredPlace, OffsetChange, Place, Position, SunEvent, SunMoment, SunTable};
 use jiff::tz::TimeZone;
 use solar_positioning::time::JulianDate;
@@ -77,6 +78,19 @@ pub(crate) fn compute(place: Place, now: Timestamp) -> (Calendar, Option<String>
     changes.retain(|change| std::mem::replace(&mut last, change.offset) != change.offset);
     let sun = place.position.and_then(|position| sun(position, now));
     (Calendar { place, until, offset, changes, sun }, fault)
+}
+
+/// Whether a time zone is known, and if not the one that was probably meant.
+pub(crate) fn check_zone(name: &str) -> Result<(), Option<String>> {
+    if TimeZone::get(name).is_ok() {
+        return Ok(());
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+    let near = did_you_mean(name, known.iter().map(String::as_str)).map(str::to_owned);
+    // `Berlin`, or the right city on the wrong continent.
+    let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase().replace(' ', "_");
+    let same_city = || known.iter().find(|zone| zone.contains('/') && city(zone) == city(name)).cloned();
+    Err(near.or_else(same_city))
 }
 
 fn jiff_time(millis: i64) -> jiff::Timestamp {

@@ -6,6 +6,7 @@
 mod automations;
 pub(crate) mod error;
 mod guard;
+mod hide;
 pub(crate) mod history;
 mod payload;
 pub(crate) mod problems;
@@ -91,6 +92,7 @@ fn router(api: Arc<Api>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(publish::BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), hide::hide))
         .layer(middleware::from_fn_with_state(guard, guard::guard))
         .with_state(api)
 }

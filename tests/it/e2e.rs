@@ -1,5 +1,7 @@
 //! End to end: real processes, real brokers, real kills.
 
+mod check;
 mod errors;
 mod kills;
 mod motion;
+mod webhook;

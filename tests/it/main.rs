@@ -1,7 +1,9 @@
 //! The integration tests, one binary.
 
-mod e2e;
 // Their helpers are tests as well, which clippy knows by this attribute alone.
+#[cfg(test)]
+mod corpus;
+mod e2e;
 #[cfg(test)]
 mod ha_cases;
 mod mutations;

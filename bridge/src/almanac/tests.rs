@@ -120,3 +120,16 @@ fn the_files_go_before_the_settings() {
     assert_eq!(found.time_zone, "Asia/Tokyo");
     assert_eq!(found.position, Some(Position { latitude: 1.0, longitude: 2.0, elevation: 0.0 }));
 }
+
+#[test]
+fn unknown_time_zones_get_a_hint() {
+    let check = |name, expected: Result<(), Option<&str>>| {
+        assert_eq!(check_zone(name), expected.map_err(|hint| hint.map(str::to_owned)), "{name}");
+    };
+    check("Europe/Berlin", Ok(()));
+    check("UTC", Ok(()));
+    check("Europe/Berln", Err(Some("Europe/Berlin")));
+    check("Berlin", Err(Some("Europe/Berlin")));
+    check("America/New York", Err(Some("America/New_York")));
+    check("Middle-earth/Shire", Err(None));
+}

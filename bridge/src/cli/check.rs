@@ -4,7 +4,9 @@ mod summary;
 
 use super::failure::{Exit, Failure};
 use super::palette::Palette;
+use crate::almanac;
 use crate::home_files::{self, Collector};
+use gable_devices::yaml;
 use gable_rules::{Problem, Report, Severity};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -22,8 +24,8 @@ Examples:
 What a file includes is read with it. All files are read as one home: an automation in one may use
 an entity of another. A folder stands for its configuration.yaml. A folder that has none and
 declares nothing (no `mqtt:`, no `homeassistant:`) is a collection: each of its files is read by itself.
-Exit code 1 if something is broken; 0 if there are only warnings, or automations that hold something
-Gable does not run.";
+Exit codes: 0 if nothing is broken (there may be warnings, and automations that hold something Gable
+does not run); 1 if something is broken, or a file can not be read; 2 for wrong flags.";
 
 /// Find mistakes in a home's YAML files, with file, line and column.
 #[derive(Debug, clap::Args)]
@@ -59,6 +61,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
     let collected = Collector::default().collect(paths).map_err(unreadable)?;
     let mut report = gable_rules::check(&collected.files);
+    report.problems.extend(zone_problem(&report));
+    for problem in &mut report.problems {
+        hint_at_file(&collected.folder, &mut problem.what);
+    }
     let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
     for problem in &mut report.problems {
         if let Some(location) = &mut problem.what.location {
@@ -67,6 +73,33 @@ fn check(paths: &[PathBuf]) -> Result<Report, Failure> {
         }
     }
     Ok(report)
+}
+
+/// Names the file that a missing one was probably meant to be. The core knows only those that
+/// something refers to.
+fn hint_at_file(folder: &Path, what: &mut yaml::Problem) {
+    let begins = ["there is no blueprint `", "there is no file `"];
+    let rest = begins.iter().find_map(|begin| what.message.strip_prefix(begin));
+    let Some(name) = rest.and_then(|rest| rest.split('`').next()).filter(|_| what.hint.is_none()) else {
+        return;
+    };
+    let paths = home_files::yaml_files(folder).unwrap_or_default();
+    let relative = paths.iter().filter_map(|path| path.strip_prefix(folder).ok()?.to_str());
+    what.hint = yaml::did_you_mean(name, relative).map(str::to_owned);
+}
+
+/// What is wrong with the home's time zone. The core knows none, so it is asked here.
+fn zone_problem(report: &Report) -> Option<Problem> {
+    let (name, location) = report.time_zone.as_ref()?;
+    let hint = almanac::check_zone(name).err()?;
+    let message = format!("there is no time zone `{name}`; times of day would count in UTC");
+    let what = yaml::Problem {
+        location: Some(location.clone()),
+        path: "homeassistant.time_zone".to_owned(),
+        message,
+        hint,
+    };
+    Some(Problem { severity: Severity::Error, automation: None, missing: None, what })
 }
 
 fn unreadable(error: home_files::Error) -> Failure {
@@ -104,7 +137,17 @@ fn sum(reports: Vec<Report>) -> Report {
 /// that editors can jump to it.
 pub(super) fn to_text(report: &Report, palette: Palette) -> String {
     let mut text = summary::to_text(report, palette);
-    text.extend(report.problems.iter().map(|problem| line(problem, palette) + "\n"));
+    for (problem, more) in summary::listed(report) {
+        text += &(line(problem, palette) + "\n");
+        if more > 0 {
+            text += &format!("  ... and {more} more like this, which `--json` shows\n");
+        }
+    }
+    let advice = summary::advice(report);
+    if !advice.is_empty() {
+        text += &format!("{}\n", palette.bold("what helps:"));
+        text.extend(advice.iter().map(|line| format!("  {line}\n")));
+    }
     let count = |severity| report.problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let out_of_use = match report.unsupported {
@@ -154,6 +197,7 @@ fn to_json(report: &Report) -> Value {
         "unsupported": report.unsupported,
         "broken": report.broken,
         "blueprints": report.blueprints,
+        "advice": summary::advice(report),
         "missing": missing.collect::<Vec<_>>(),
         "problems": report.problems.iter().map(crate::http::problems::to_json).collect::<Vec<_>>(),
     })
@@ -166,7 +210,6 @@ fn several(count: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gable_devices::yaml;
     use gable_rules::Missing;
 
     fn problem(severity: Severity, automation: &str, message: &str) -> Problem {
@@ -208,6 +251,7 @@ mod tests {
         let report = Report { unsupported: 2, blueprints: 3, problems, ..Report::default() };
         let text = to_text(&report, Palette::plain());
         let table: Vec<&str> = text.lines().take(5).collect();
+        assert!(!text.contains("would run"), "device triggers stay: {text}");
         assert_eq!(
             table,
             [
@@ -220,5 +264,31 @@ mod tests {
             "{text}"
         );
         assert_eq!(to_json(&report)["missing"][0]["count"], 3);
+    }
+
+    #[test]
+    fn many_problems_of_one_kind_are_told_in_short() {
+        let service = |n: usize| Problem {
+            missing: Some(Missing { what: "service", word: format!("tts.say_{n}"), count: 1 }),
+            ..problem(Severity::Unsupported, &format!("a{n}"), &format!("no `tts.say_{n}`"))
+        };
+        let mut report = Report { problems: (0..40).map(service).collect(), ..Report::default() };
+        let lines = |report: &Report| {
+            let text = to_text(report, Palette::plain());
+            text.lines().filter(|line| line.contains("unsupported: ")).count()
+        };
+        assert_eq!(lines(&report), 40);
+        report.problems.extend((40..45).map(service));
+        assert!(
+            to_text(&report, Palette::plain())
+                .contains("  service  ... and 25 others       25           25\n")
+        );
+        report.problems.push(problem(Severity::Error, "b", "broken"));
+        assert_eq!(lines(&report), 10);
+        let text = to_text(&report, Palette::plain());
+        assert!(text.contains("\n  ... and 35 more like this, which `--json` shows\n"), "{text}");
+        assert!(text.contains("error: automation `b`"), "{text}");
+        assert!(text.contains(": 45 of these automations would run\n"), "{text}");
+        assert_eq!(to_json(&report)["problems"].as_array().unwrap().len(), 46);
     }
 }
