@@ -4,6 +4,7 @@
 
 use super::{TemplateError, python, to_value};
 use crate::Data;
+use minijinja::value::Value;
 use std::collections::BTreeMap;
 
 /// A piece of such a template.
@@ -94,11 +95,11 @@ pub(super) fn render(
     for segment in segments {
         match segment {
             Segment::Text(text) => output.push_str(text),
-            Segment::Path(root, steps) => {
-                if let Some(data) = look_up(root, steps, variables)? {
-                    push(&mut output, data)?;
-                }
-            }
+            Segment::Path(root, steps) => match look_up(root, steps, variables)? {
+                Found::Nothing => {}
+                Found::Data(data) => push(&mut output, data)?,
+                Found::Member(value) => write(&mut output, &value)?,
+            },
         }
         if output.len() > super::OUTPUT_MAX {
             return Err(TemplateError::OutputTooLong);
@@ -107,17 +108,28 @@ pub(super) fn render(
     Ok(output)
 }
 
+/// Where a path leads.
+enum Found<'d> {
+    Nothing,
+    Data(&'d Data),
+    /// A member of a `datetime`, which only the engine knows.
+    Member(Value),
+}
+
 fn look_up<'d>(
     root: &str,
     steps: &[Step],
     variables: &'d BTreeMap<String, Data>,
-) -> Result<Option<&'d Data>, TemplateError> {
+) -> Result<Found<'d>, TemplateError> {
     let mut found = variables.get(root);
     let mut name = root;
-    for step in steps {
+    for (n, step) in steps.iter().enumerate() {
         let Some(data) = found else {
             return Err(TemplateError::Undefined(format!("`{name}` is undefined")));
         };
+        if let Data::Time(_) | Data::LocalTime(..) = data {
+            return member(to_value(data), steps.get(n..).unwrap_or_default());
+        }
         found = match (step, data) {
             (Step::Key(key), Data::Map(map)) => map.get(key),
             (Step::Index(index), Data::List(list) | Data::Tuple(list)) => list.get(*index),
@@ -127,15 +139,29 @@ fn look_up<'d>(
             name = key;
         }
     }
-    Ok(found)
+    Ok(found.map_or(Found::Nothing, Found::Data))
+}
+
+fn member<'d>(mut value: Value, steps: &[Step]) -> Result<Found<'d>, TemplateError> {
+    for step in steps {
+        let member = match step {
+            Step::Key(key) => value.get_attr(key),
+            Step::Index(index) => value.get_item_by_index(*index),
+        };
+        value = member.map_err(|error| super::from_engine(&error))?;
+    }
+    Ok(if value.is_undefined() { Found::Nothing } else { Found::Member(value) })
 }
 
 fn push(output: &mut String, data: &Data) -> Result<(), TemplateError> {
     match data {
         Data::Text(text) => output.push_str(text),
         Data::Int(int) => output.push_str(&int.to_string()),
-        other => python::write(output, &to_value(other))
-            .map_err(|_| TemplateError::Failed("can not print the value".to_owned()))?,
+        other => write(output, &to_value(other))?,
     }
     Ok(())
+}
+
+fn write(output: &mut String, value: &Value) -> Result<(), TemplateError> {
+    python::write(output, value).map_err(|_| TemplateError::Failed("can not print the value".to_owned()))
 }

@@ -119,6 +119,7 @@ fn randomness_comes_from_the_log() {
 fn instants_in_variables_are_datetimes() {
     let mut state = BTreeMap::new();
     state.insert("last_changed".to_owned(), Data::Time(Timestamp(1_704_110_400_000)));
+    state.insert("now".to_owned(), Data::LocalTime(Timestamp(1_704_110_400_000), 3600));
     let mut context = Fake::context("2024-01-01T13:00:00Z");
     context.set("this", Data::Map(state));
     check_all(
@@ -127,7 +128,14 @@ fn instants_in_variables_are_datetimes() {
             ("{{ this.last_changed }}", "2024-01-01 12:00:00+00:00"),
             ("{{ this.last_changed }}{# engine #}", "2024-01-01 12:00:00+00:00"),
             ("{{ this.last_changed.hour }} {{ (now() - this.last_changed).seconds }}", "12 3600"),
-            ("{{ this | to_json }}", r#"{"last_changed":"2024-01-01T12:00:00+00:00"}"#),
+            // Alone they go the short way, with a word behind them through the engine.
+            ("{{ this.last_changed.hour }}", "12"),
+            ("{{ this.now.hour }}", "13"),
+            ("{{ this.now.hour }}{# engine #}", "13"),
+            ("{{ this.now.nothing }}", ""),
+            ("{{ this.now }} {{ this.now == this.last_changed }}", "2024-01-01 13:00:00+01:00 True"),
+            ("{{ this.now.isoformat() }}", "2024-01-01T13:00:00+01:00"),
+            ("{{ this.last_changed | to_json }}", r#""2024-01-01T12:00:00+00:00""#),
         ],
     );
 }
