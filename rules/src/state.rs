@@ -25,10 +25,11 @@ use crate::takeover::Window;
 use crate::timer::{Timer, Timers, TriggerKey};
 use crate::trace::{Miss, Trace, Traces};
 use crate::watch::Watches;
+use crate::world::HomeView;
 use crate::{
     CommandId, Confidential, EntityState, Id, LogIndex, NodeId, Origin, Problem, RunId, SourceFile, TimerId,
 };
-use gable_devices::{Entities, EntityId, Timestamp, topic};
+use gable_devices::{Entities, EntityId, Timestamp, World, topic};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,11 @@ impl State {
     /// Returns one entity.
     pub fn entity(&self, entity_id: &EntityId) -> Option<&EntityState> {
         self.rows.entities.get(entity_id)
+    }
+
+    /// The home as templates see it: also automations, scripts and what else is no row of its own.
+    pub fn world(&self) -> impl World + use<> {
+        HomeView::of(&self.rows, &self.home, &self.entities, 0)
     }
 
     /// Returns the promised commands and publishes, oldest first.

@@ -188,16 +188,7 @@ impl<'s> Work<'s> {
     /// What templates see. It has to be dropped before entities change, or they are copied.
     pub(crate) fn world(&mut self) -> Arc<dyn World> {
         self.renderings = self.renderings.wrapping_add(1);
-        Arc::new(HomeView {
-            now: self.rows.now,
-            seed: self.rows.index.0.wrapping_mul(0x1_0000).wrapping_add(self.renderings),
-            entities: Arc::clone(&self.rows.entities),
-            declared: Arc::clone(self.declared),
-            calendar: self.rows.calendar.clone(),
-            home: Arc::clone(self.home),
-            standings: Arc::clone(&self.rows.standings),
-            running: self.rows.runs.counts(),
-        })
+        Arc::new(HomeView::of(self.rows, self.home, self.declared, self.renderings))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -6,6 +6,7 @@ use crate::entity::EntityState;
 use crate::helper::HelperKind;
 use crate::home::Home;
 use crate::standing::{self, Standings};
+use crate::state::Rows;
 use crate::view::View;
 use gable_devices::{Entities, EntityId, Group, Seen, Timestamp, World};
 use jiff::civil::DateTime;
@@ -28,6 +29,20 @@ pub(crate) struct HomeView {
 }
 
 impl HomeView {
+    /// The home as it is now, for the rendering of this number.
+    pub(crate) fn of(rows: &Rows, home: &Arc<Home>, declared: &Arc<Entities>, rendering: u64) -> HomeView {
+        HomeView {
+            now: rows.now,
+            seed: rows.index.0.wrapping_mul(0x1_0000).wrapping_add(rendering),
+            entities: Arc::clone(&rows.entities),
+            declared: Arc::clone(declared),
+            calendar: rows.calendar.clone(),
+            home: Arc::clone(home),
+            standings: Arc::clone(&rows.standings),
+            running: rows.runs.counts(),
+        }
+    }
+
     fn calendar(&self) -> &Calendar {
         self.calendar.as_deref().unwrap_or(Calendar::utc())
     }

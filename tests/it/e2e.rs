@@ -5,3 +5,4 @@ mod errors;
 mod kills;
 mod motion;
 mod webhook;
+mod why;

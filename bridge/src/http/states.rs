@@ -8,8 +8,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use gable_devices::EntityId;
-use gable_rules::{EntityState, State as Home};
+use gable_devices::{EntityId, World};
+use gable_rules::State as Home;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -41,7 +41,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     prepare(&api, query).await?;
     Ok(answer(&api, ALL, |state| {
-        state.entities().map(|(entity_id, entity)| to_json(entity_id, entity)).collect()
+        let world = state.world();
+        world.entity_ids(None).iter().filter_map(|entity_id| to_json(state, &world, entity_id)).collect()
     }))
 }
 
@@ -54,13 +55,13 @@ pub(super) async fn show(
     let entity_id: EntityId = entity_id.parse().map_err(|error: gable_devices::EntityIdError| {
         ApiError::bad_request(error.to_string(), "e.g. light.hall_bulb")
     })?;
-    let is_known = api.replica.read(|state| state.entity(&entity_id).is_some());
+    let is_known = api.replica.read(|state| state.world().entity(entity_id.as_str()).is_some());
     if !is_known {
         let hint = "GET /api/states lists them; the home's files declare them";
         return Err(ApiError::not_found(format!("no entity {entity_id}"), hint));
     }
     Ok(answer(&api, entity_id.as_str(), |state| {
-        state.entity(&entity_id).map_or(Value::Null, |entity| to_json(&entity_id, entity))
+        to_json(state, &state.world(), entity_id.as_str()).unwrap_or_default()
     }))
 }
 
@@ -83,15 +84,18 @@ async fn prepare(api: &Api, query: Result<Query<Reading>, QueryRejection>) -> Re
     }
 }
 
-fn to_json(entity_id: &EntityId, entity: &EntityState) -> Value {
+/// An entity as templates see it, and when it was last heard.
+fn to_json(home: &Home, world: &impl World, entity_id: &str) -> Option<Value> {
+    let seen = world.entity(entity_id)?;
+    let row = entity_id.parse().ok().and_then(|entity_id| home.entity(&entity_id));
     let attributes: Map<String, Value> =
-        entity.value.attributes.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
-    json!({
-        "entity_id": entity_id.as_str(),
-        "state": entity.state(),
+        seen.attributes.iter().map(|(name, value)| (name.clone(), value.to_json())).collect();
+    Some(json!({
+        "entity_id": entity_id,
+        "state": seen.state,
         "attributes": attributes,
-        "last_changed": iso8601(entity.last_changed),
-        "last_updated": iso8601(entity.last_updated),
-        "last_reported": iso8601(entity.last_heard),
-    })
+        "last_changed": iso8601(seen.last_changed),
+        "last_updated": iso8601(seen.last_updated),
+        "last_reported": iso8601(row.map_or(seen.last_updated, |row| row.last_heard)),
+    }))
 }
