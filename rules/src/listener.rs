@@ -80,7 +80,7 @@ impl Listening {
                 self.rendered.entry(waiting).or_default().insert(filter.into_owned());
             }
         }
-        if trigger.parts() > 0 {
+        if trigger.timed().is_some() {
             self.timed.insert(waiting);
         }
         if trigger.is_of_home() {

@@ -8,10 +8,9 @@
 pub(crate) mod missed;
 pub(crate) mod recurrence;
 
-use crate::calendar::Calendar;
 use crate::listener::{Listener, Owner};
 use crate::timer::{Purpose, Slot};
-use crate::trigger::{Trigger, TriggerKind};
+use crate::trigger::{Timed, Trigger};
 use crate::work::Work;
 use gable_devices::{Data, Timestamp};
 use recurrence::{Recurrence, Weekdays};
@@ -35,7 +34,7 @@ impl Work<'_> {
 
     /// Fits the timers of one trigger.
     pub(crate) fn schedule(&mut self, listener: &Listener, trigger: &Trigger) {
-        for part in 0..trigger.parts() {
+        for part in 0..parts(trigger) {
             let key = ScheduleKey { listener: listener.clone(), part };
             let slot = Slot::Schedule(key.clone());
             let now = self.now();
@@ -54,7 +53,7 @@ impl Work<'_> {
 
     /// Gives up the timers of one trigger.
     pub(crate) fn unschedule(&mut self, listener: &Listener, trigger: &Trigger) {
-        for part in 0..trigger.parts() {
+        for part in 0..parts(trigger) {
             self.cancel_slot(&Slot::Schedule(ScheduleKey { listener: listener.clone(), part }));
         }
     }
@@ -64,9 +63,7 @@ impl Work<'_> {
         let Some(candidate) = self.candidate(&key.listener) else { return };
         if let Owner::Run(_) = key.listener.owner {
             // A run that waits goes on as soon as it can.
-            if let Some(variable) =
-                candidate.trigger.moment_variable(key.part, deadline, self.rows.calendar())
-            {
+            if let Some(variable) = self.moment_variable(candidate.trigger, key.part, deadline) {
                 self.fire(&candidate, variable);
             }
             return;
@@ -84,7 +81,7 @@ impl Work<'_> {
             self.notice(candidate.automation.id.as_str(), text);
         }
         for at in verdict.fires {
-            if let Some(variable) = candidate.trigger.moment_variable(key.part, at, self.rows.calendar()) {
+            if let Some(variable) = self.moment_variable(candidate.trigger, key.part, at) {
                 self.fire(&candidate, variable);
             }
         }
@@ -95,53 +92,29 @@ impl Work<'_> {
     }
 
     fn recurrence(&self, trigger: &Trigger, part: u32) -> Option<Recurrence> {
-        match &trigger.kind {
-            TriggerKind::Time(kind) => kind.recurrence(part, self.rows),
-            TriggerKind::TimePattern(kind) => Some(Recurrence::Pattern(kind.pattern)),
-            TriggerKind::Sun(kind) => Some(kind.recurrence()),
-            TriggerKind::Mqtt(_)
-            | TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_)
-            | TriggerKind::Sequence(_) => None,
-        }
-    }
-}
-
-impl Trigger {
-    /// How many instant-giving parts it has.
-    pub(crate) fn parts(&self) -> u32 {
-        match &self.kind {
-            TriggerKind::Time(kind) => kind.parts(),
-            TriggerKind::TimePattern(_) | TriggerKind::Sun(_) => 1,
-            TriggerKind::Mqtt(_)
-            | TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_)
-            | TriggerKind::Sequence(_) => 0,
+        match trigger.timed()? {
+            Timed::Time(kind) => kind.recurrence(part, self.rows),
+            Timed::Pattern(kind) => Some(Recurrence::Pattern(kind.pattern)),
+            Timed::Sun(kind) => Some(kind.recurrence()),
         }
     }
 
     /// The `trigger` variable of a run that one of its instants starts.
-    fn moment_variable(&self, part: u32, at: Timestamp, calendar: &Calendar) -> Option<Data> {
-        match &self.kind {
-            TriggerKind::Time(kind) => Some(kind.variable(self, part, at, calendar)),
-            TriggerKind::TimePattern(kind) => Some(kind.variable(self, at, calendar)),
-            TriggerKind::Sun(kind) => Some(kind.variable(self)),
-            TriggerKind::Mqtt(_)
-            | TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_)
-            | TriggerKind::Sequence(_) => None,
-        }
+    fn moment_variable(&self, trigger: &Trigger, part: u32, at: Timestamp) -> Option<Data> {
+        let calendar = self.rows.calendar();
+        Some(match trigger.timed()? {
+            Timed::Time(kind) => kind.variable(trigger, part, at, calendar),
+            Timed::Pattern(kind) => kind.variable(trigger, at, calendar),
+            Timed::Sun(kind) => kind.variable(trigger),
+        })
+    }
+}
+
+/// How many instant-giving parts a trigger has.
+fn parts(trigger: &Trigger) -> u32 {
+    match trigger.timed() {
+        None => 0,
+        Some(Timed::Time(kind)) => kind.parts(),
+        Some(Timed::Pattern(_) | Timed::Sun(_)) => 1,
     }
 }

@@ -90,6 +90,26 @@ const NOT_YET: &[&str] = &[
     "zone",
 ];
 
+/// What a trigger has to see.
+#[derive(Default)]
+struct Ears<'a> {
+    entity_ids: &'a [EntityId],
+    event_types: &'a [String],
+    /// Those that listen to topics: it, or its steps.
+    mqtt: Vec<&'a MqttTrigger>,
+    /// Whether it has to see what happens to the home and its nodes.
+    is_of_home: bool,
+    timed: Option<Timed<'a>>,
+}
+
+/// A trigger that fires at instants (`schedule.rs`).
+#[derive(Clone, Copy)]
+pub(crate) enum Timed<'a> {
+    Time(&'a TimeTrigger),
+    Pattern(&'a TimePatternTrigger),
+    Sun(&'a SunTrigger),
+}
+
 /// What happened to an entity, as its triggers see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
@@ -134,40 +154,54 @@ impl Trigger {
         Some(Trigger { id, place, alias, is_enabled, ordered: None, variables, kind: kind? })
     }
 
-    /// The entities whose changes it has to see.
-    pub(crate) fn entity_ids(&self) -> &[EntityId] {
+    /// What it has to see: the one place that asks each kind.
+    fn ears(&self) -> Ears<'_> {
+        let none = Ears::default();
         match &self.kind {
-            TriggerKind::Mqtt(_) => &[],
-            TriggerKind::State(trigger) => &trigger.entity_ids,
-            TriggerKind::NumericState(trigger) => &trigger.entity_ids,
-            TriggerKind::Time(trigger) => &trigger.entity_ids,
-            TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => &[],
-            TriggerKind::Sequence(trigger) => &trigger.entity_ids,
+            TriggerKind::Mqtt(trigger) => Ears { mqtt: vec![trigger], ..none },
+            TriggerKind::State(trigger) => Ears { entity_ids: &trigger.entity_ids, ..none },
+            TriggerKind::NumericState(trigger) => Ears { entity_ids: &trigger.entity_ids, ..none },
+            // Templates are watched by what they saw (`watch.rs`).
+            TriggerKind::Template(_) => none,
+            TriggerKind::Event(trigger) => Ears { event_types: &trigger.event_types, ..none },
+            TriggerKind::Time(trigger) => {
+                Ears { entity_ids: &trigger.entity_ids, timed: Some(Timed::Time(trigger)), ..none }
+            }
+            TriggerKind::TimePattern(trigger) => Ears { timed: Some(Timed::Pattern(trigger)), ..none },
+            TriggerKind::Sun(trigger) => Ears { timed: Some(Timed::Sun(trigger)), ..none },
+            TriggerKind::HomeAssistant(_) | TriggerKind::Node(_) => Ears { is_of_home: true, ..none },
+            TriggerKind::Sequence(trigger) => Ears {
+                entity_ids: &trigger.entity_ids,
+                event_types: &trigger.event_types,
+                mqtt: trigger.steps.iter().flat_map(|step| step.trigger.ears().mqtt).collect(),
+                ..none
+            },
         }
     }
 
+    /// The entities whose changes it has to see.
+    pub(crate) fn entity_ids(&self) -> &[EntityId] {
+        self.ears().entity_ids
+    }
+
+    /// The types of the events that it has to see.
+    pub(crate) fn event_types(&self) -> &[String] {
+        self.ears().event_types
+    }
+
+    /// Whether it has to see what happens to the home and its nodes.
+    pub(crate) fn is_of_home(&self) -> bool {
+        self.ears().is_of_home
+    }
+
+    /// What gives its instants, if some do.
+    pub(crate) fn timed(&self) -> Option<Timed<'_>> {
+        self.ears().timed
+    }
+
     /// The topic filters whose messages it has to see, as far as its file says them.
-    pub(crate) fn topic_filters(&self) -> Vec<&str> {
-        match &self.kind {
-            TriggerKind::Mqtt(trigger) => trigger.plain_topic().into_iter().collect(),
-            TriggerKind::Sequence(trigger) => {
-                trigger.steps.iter().flat_map(|step| step.trigger.topic_filters()).collect()
-            }
-            TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::Time(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => Vec::new(),
-        }
+    pub(crate) fn topic_filters(&self) -> impl Iterator<Item = &str> {
+        self.ears().mqtt.into_iter().filter_map(MqttTrigger::plain_topic)
     }
 
     /// Those topic filters when it listens for a run with these variables.
@@ -175,78 +209,17 @@ impl Trigger {
         &self,
         variables: &BTreeMap<String, Data>,
     ) -> Result<Vec<Cow<'_, str>>, String> {
-        match &self.kind {
-            TriggerKind::Mqtt(trigger) => Ok(vec![trigger.topic(variables)?]),
-            TriggerKind::Sequence(trigger) => {
-                let steps = trigger.steps.iter().map(|step| step.trigger.rendered_topics(variables));
-                Ok(steps.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-            }
-            TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::Time(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => Ok(Vec::new()),
-        }
+        self.ears().mqtt.into_iter().map(|trigger| trigger.topic(variables)).collect()
     }
 
     /// Whether its file does not say all of them.
     pub(crate) fn renders_topics(&self) -> bool {
-        match &self.kind {
-            TriggerKind::Mqtt(trigger) => trigger.plain_topic().is_none(),
-            TriggerKind::Sequence(trigger) => trigger.steps.iter().any(|step| step.trigger.renders_topics()),
-            TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::Time(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => false,
-        }
+        self.ears().mqtt.iter().any(|trigger| trigger.plain_topic().is_none())
     }
 
     /// Its steps, if it is a sequence.
     pub(crate) fn sequence(&self) -> Option<&SequenceTrigger> {
-        match &self.kind {
-            TriggerKind::Sequence(sequence) => Some(sequence),
-            TriggerKind::Mqtt(_)
-            | TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Event(_)
-            | TriggerKind::Time(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => None,
-        }
-    }
-
-    /// The types of the events that it has to see.
-    pub(crate) fn event_types(&self) -> &[String] {
-        match &self.kind {
-            TriggerKind::Event(trigger) => &trigger.event_types,
-            TriggerKind::Sequence(trigger) => &trigger.event_types,
-            TriggerKind::Mqtt(_)
-            | TriggerKind::State(_)
-            | TriggerKind::NumericState(_)
-            | TriggerKind::Template(_)
-            | TriggerKind::Time(_)
-            | TriggerKind::TimePattern(_)
-            | TriggerKind::Sun(_)
-            | TriggerKind::HomeAssistant(_)
-            | TriggerKind::Node(_) => &[],
-        }
-    }
-
-    /// Whether it has to see what happens to the home and its nodes.
-    pub(crate) fn is_of_home(&self) -> bool {
-        matches!(self.kind, TriggerKind::HomeAssistant(_) | TriggerKind::Node(_))
+        if let TriggerKind::Sequence(sequence) = &self.kind { Some(sequence) } else { None }
     }
 
     /// Builds the `trigger` variable: what is the same for all kinds, and what this kind adds.

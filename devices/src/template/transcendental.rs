@@ -20,30 +20,6 @@ pub(super) fn log(value: Value, args: Args) -> Result<Value, Error> {
     }
 }
 
-pub(super) fn sin(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("sin", libm::sin, value, args)
-}
-
-pub(super) fn cos(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("cos", libm::cos, value, args)
-}
-
-pub(super) fn tan(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("tan", libm::tan, value, args)
-}
-
-pub(super) fn asin(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("asin", libm::asin, value, args)
-}
-
-pub(super) fn acos(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("acos", libm::acos, value, args)
-}
-
-pub(super) fn atan(value: Value, args: Args) -> Result<Value, Error> {
-    of_one("atan", libm::atan, value, args)
-}
-
 /// `atan2(y, x, default)`, or both in a list: `atan2([y, x], default)`.
 pub(super) fn atan2(y: Value, args: Args) -> Result<Value, Error> {
     let (y, x, default) = if matches!(y.kind(), ValueKind::Seq) {
@@ -65,10 +41,15 @@ pub(super) fn atan2(y: Value, args: Args) -> Result<Value, Error> {
 }
 
 /// `f(value, default)`; a value for which it says nothing counts as none.
-fn of_one(name: &str, function: fn(f64) -> f64, value: Value, args: Args) -> Result<Value, Error> {
-    let [default] = args.take(["default"])?;
-    match to_float(&value).map(function).filter(|result| !result.is_nan()) {
-        Some(result) => Ok(Value::from(result)),
-        None => default_or(default, name, &value),
+pub(super) fn of_one(
+    name: &'static str,
+    function: fn(f64) -> f64,
+) -> impl Fn(Value, Args) -> Result<Value, Error> + Copy + Send + Sync + 'static {
+    move |value, args| {
+        let [default] = args.take(["default"])?;
+        match to_float(&value).map(function).filter(|result| !result.is_nan()) {
+            Some(result) => Ok(Value::from(result)),
+            None => default_or(default, name, &value),
+        }
     }
 }

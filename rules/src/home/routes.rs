@@ -39,7 +39,7 @@ impl Routes {
                 for event_type in declared.event_types() {
                     routes.by_event.entry(event_type.clone()).or_default().push(reference);
                 }
-                if declared.parts() > 0 {
+                if declared.timed().is_some() {
                     routes.timed.push(reference);
                 }
                 if declared.is_of_home() {
