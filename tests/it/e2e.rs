@@ -1,6 +1,7 @@
 //! End to end: real processes, real brokers, real kills.
 
 mod check;
+mod discovery;
 mod errors;
 mod kills;
 mod motion;

@@ -73,10 +73,19 @@ impl Drop for Mosquitto {
 /// Publishes one message with `mosquitto_pub`, QoS 1.
 #[track_caller]
 pub fn publish(broker: SocketAddr, topic: &str, payload: &str) {
-    let status = client("mosquitto_pub", broker)
-        .args(["-q", "1", "-t", topic, "-m", payload])
-        .status()
-        .expect("mosquitto_pub can be started");
+    publish_with(broker, &["-q", "1", "-t", topic, "-m", payload]);
+}
+
+/// Like [`publish`], and the broker keeps it.
+#[track_caller]
+pub fn publish_retained(broker: SocketAddr, topic: &str, payload: &str) {
+    publish_with(broker, &["-q", "1", "-r", "-t", topic, "-m", payload]);
+}
+
+#[track_caller]
+fn publish_with(broker: SocketAddr, arguments: &[&str]) {
+    let status =
+        client("mosquitto_pub", broker).args(arguments).status().expect("mosquitto_pub can be started");
     assert!(status.success(), "mosquitto_pub to {broker} failed: {status}");
 }
 

@@ -127,6 +127,16 @@ impl Node {
         json["state"].as_str().map(str::to_owned).ok_or_else(|| format!("no state in {json}"))
     }
 
+    /// Waits until an entity has this state.
+    #[track_caller]
+    pub fn wait_for_state(&self, entity_id: &str, wanted: &str) {
+        let what = format!("{entity_id} to be {wanted} on node {}", self.id);
+        wait::until(&what, PATIENCE, || match self.state(entity_id)? {
+            state if state == wanted => Ok(()),
+            state => Err(state),
+        });
+    }
+
     /// Every committed message that the node's history holds, oldest first.
     pub fn history(&self) -> Result<Vec<Json>, String> {
         self.rows("messages")

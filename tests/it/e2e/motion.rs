@@ -51,12 +51,7 @@ fn check(kind: Brokers, speak_at: usize, listen_at: usize) {
     let line = bulb.wait_for_line(PATIENCE, |line| line.starts_with("zigbee2mqtt/hall_bulb/set "));
     assert_eq!(line, "zigbee2mqtt/hall_bulb/set ON");
     for node in &cluster.nodes {
-        wait::until("every node to show the motion", PATIENCE, || {
-            match node.state("binary_sensor.hall_motion")? {
-                state if state == "on" => Ok(()),
-                state => Err(state),
-            }
-        });
+        node.wait_for_state("binary_sensor.hall_motion", "on");
     }
 
     // The bulb answers, and the command is settled: nothing waits in the outbox any more.

@@ -73,14 +73,6 @@ fn ask(node: &Node, words: &[&str]) -> String {
     said
 }
 
-#[track_caller]
-fn wait_for_state(node: &Node, entity_id: &str, wanted: &str) {
-    wait::until(&format!("{entity_id} to be {wanted}"), PATIENCE, || match node.state(entity_id)? {
-        state if state == wanted => Ok(()),
-        state => Err(state),
-    });
-}
-
 #[test]
 fn every_node_tells_why_also_when_one_has_died() {
     if !has_peer("mosquitto") {
@@ -89,15 +81,15 @@ fn every_node_tells_why_also_when_one_has_died() {
     let mut cluster = Cluster::start(3, Brokers::MosquittoShared, HOME);
     let mqtt = cluster.mqtt()[0];
     broker::publish(mqtt, "hall/motion", "ON");
-    wait_for_state(&cluster.nodes[0], "binary_sensor.hall_motion", "on");
+    cluster.nodes[0].wait_for_state("binary_sensor.hall_motion", "on");
     broker::publish(mqtt, "hall/bulb", "ON");
-    wait_for_state(&cluster.nodes[0], "light.hall_bulb", "on");
+    cluster.nodes[0].wait_for_state("light.hall_bulb", "on");
     broker::publish(mqtt, "hall/motion", "OFF");
-    wait_for_state(&cluster.nodes[0], "binary_sensor.hall_motion", "off");
+    cluster.nodes[0].wait_for_state("binary_sensor.hall_motion", "off");
     broker::publish(mqtt, "home/away", "");
-    wait_for_state(&cluster.nodes[0], "input_boolean.away", "on");
+    cluster.nodes[0].wait_for_state("input_boolean.away", "on");
     broker::publish(mqtt, "hall/motion", "ON");
-    wait_for_state(&cluster.nodes[0], "binary_sensor.hall_motion", "on");
+    cluster.nodes[0].wait_for_state("binary_sensor.hall_motion", "on");
     cluster.wait_until_equal();
 
     let questions: [(&[&str], &[&str]); 3] = [
@@ -138,10 +130,10 @@ fn a_loop_of_two_automations_is_set_apart_and_released() {
     assert!(["ping", "pong"].contains(&apart.as_str()), "{apart}");
     let why = ask(node, &["why-not", &apart]);
     assert!(why.contains("quarantine"), "{why}");
-    wait_for_state(node, &format!("automation.{apart}"), "off");
+    node.wait_for_state(&format!("automation.{apart}"), "off");
 
     ask(node, &["release", &apart]);
-    wait_for_state(node, &format!("automation.{apart}"), "on");
+    node.wait_for_state(&format!("automation.{apart}"), "on");
 }
 
 #[test]
@@ -149,7 +141,7 @@ fn changed_files_are_tried_on_what_was_heard() {
     let cluster = Cluster::start(1, Brokers::Embedded, HOME);
     let node = &cluster.nodes[0];
     broker::publish(node.addresses.mqtt, "hall/motion", "ON");
-    wait_for_state(node, "binary_sensor.hall_motion", "on");
+    node.wait_for_state("binary_sensor.hall_motion", "on");
 
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let from = format!("http://{}", node.addresses.http);
