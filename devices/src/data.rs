@@ -2,7 +2,7 @@
 //! format can hold, also those that do not describe themselves.
 
 use crate::Timestamp;
-use crate::template::iso_text;
+use crate::template::{iso_text, python_text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,12 +23,52 @@ pub enum Data {
     LocalTime(Timestamp, i32),
     /// Python's fixed list: a colour, `(1, 2)` in a template. Outside of templates a list like others.
     Tuple(Vec<Data>),
+    /// A list, mapping or tuple that a template spelled otherwise than Python prints it, such as
+    /// `{"a":1}`: its text, and what it means. It prints as that text, and is its meaning otherwise.
+    Spelled(String, Box<Data>),
 }
 
 impl Data {
+    /// Returns what the data means, however it was spelled.
+    pub fn meaning(&self) -> &Data {
+        let mut data = self;
+        while let Data::Spelled(_, meaning) = data {
+            data = meaning;
+        }
+        data
+    }
+
+    /// Returns what the data means, however it was spelled.
+    pub fn into_meaning(self) -> Data {
+        let mut data = self;
+        while let Data::Spelled(_, meaning) = data {
+            data = *meaning;
+        }
+        data
+    }
+
+    /// Returns whether both mean the same, however they and what they hold was spelled.
+    pub fn means(&self, other: &Data) -> bool {
+        match (self.meaning(), other.meaning()) {
+            (Data::List(left), Data::List(right)) | (Data::Tuple(left), Data::Tuple(right)) => {
+                left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left.means(right))
+            }
+            (Data::Map(left), Data::Map(right)) => {
+                left.len() == right.len()
+                    && left.iter().zip(right).all(|(left, right)| left.0 == right.0 && left.1.means(right.1))
+            }
+            (left, right) => left == right,
+        }
+    }
+
+    /// Returns the text that Python's `str()` makes of it.
+    pub fn to_python(&self) -> String {
+        python_text(self)
+    }
+
     /// Returns the member `key` of a map.
     pub fn get(&self, key: &str) -> Option<&Data> {
-        match self {
+        match self.meaning() {
             Data::Map(map) => map.get(key),
             _ => None,
         }
@@ -36,7 +76,7 @@ impl Data {
 
     /// Returns what is in a list or a tuple.
     pub fn items(&self) -> Option<&[Data]> {
-        match self {
+        match self.meaning() {
             Data::List(items) | Data::Tuple(items) => Some(items),
             _ => None,
         }
@@ -74,6 +114,7 @@ impl Data {
             ),
             Data::Time(at) => iso_text(*at, 0).into(),
             Data::LocalTime(at, offset) => iso_text(*at, *offset).into(),
+            Data::Spelled(_, meaning) => meaning.to_json(),
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn from_data(data: &Data) -> Result<Millis, DurationError> {
 
 /// Reads a duration that may go back, in milliseconds.
 pub fn signed_from_data(data: &Data) -> Result<i64, DurationError> {
-    match data {
+    match data.meaning() {
         Data::Int(seconds) => from_millis(*seconds as f64 * 1000.0),
         Data::Float(seconds) => from_millis(seconds * 1000.0),
         Data::Text(text) => signed_from_text(text),
@@ -44,9 +44,13 @@ pub fn signed_from_data(data: &Data) -> Result<i64, DurationError> {
             }
             if parts.is_empty() { Err(DurationError::Shape) } else { from_millis(total) }
         }
-        Data::Null | Data::Bool(_) | Data::List(_) | Data::Tuple(_) | Data::Time(_) | Data::LocalTime(..) => {
-            Err(DurationError::Shape)
-        }
+        Data::Null
+        | Data::Bool(_)
+        | Data::List(_)
+        | Data::Tuple(_)
+        | Data::Time(_)
+        | Data::LocalTime(..)
+        | Data::Spelled(..) => Err(DurationError::Shape),
     }
 }
 

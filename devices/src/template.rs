@@ -24,6 +24,7 @@ mod python;
 mod regex;
 mod rewrite;
 mod span;
+mod spelled;
 mod states;
 mod strftime;
 mod text;
@@ -98,6 +99,11 @@ pub fn is_template(text: &str) -> bool {
 /// `2024-01-01T12:00:00.123000+00:00`.
 pub(crate) fn iso_text(at: Timestamp, offset: i32) -> String {
     moment::Moment::fixed(i128::from(at.0) * 1000, offset).to_string().replacen(' ', "T", 1)
+}
+
+/// What Python's `str()` makes of data; nothing where that would be too long.
+pub(crate) fn python_text(data: &Data) -> String {
+    python::to_text(&to_value(data)).unwrap_or_default()
 }
 
 impl Template {

@@ -221,7 +221,7 @@ impl Rest {
                 params.insert(param.clone(), data.clone());
             }
         }
-        if let Some(Data::Map(more)) = data.get("data") {
+        if let Some(Data::Map(more)) = data.get("data").map(Data::meaning) {
             params.extend(more.clone());
         }
         let form = || {

@@ -73,7 +73,7 @@ fn read_wanted(reader: &mut Reader, node: &Node, path: &str) -> Wanted {
 
 /// What a scene says of one entity: a state, or a mapping of it and attributes.
 pub(crate) fn to_wanted(data: &Data) -> Option<WantedState> {
-    match data {
+    match data.meaning() {
         Data::Map(map) => {
             let mut attributes = map.clone();
             let state = to_state(&attributes.remove("state")?)?;
@@ -89,9 +89,13 @@ fn to_state(data: &Data) -> Option<String> {
         Data::Bool(true) => Some("on".to_owned()),
         Data::Bool(false) => Some("off".to_owned()),
         Data::Text(_) | Data::Int(_) | Data::Float(_) => Some(crate::text::plain_text(data)),
-        Data::Null | Data::List(_) | Data::Tuple(_) | Data::Map(_) | Data::Time(_) | Data::LocalTime(..) => {
-            None
-        }
+        Data::Null
+        | Data::List(_)
+        | Data::Tuple(_)
+        | Data::Map(_)
+        | Data::Time(_)
+        | Data::LocalTime(..)
+        | Data::Spelled(..) => None,
     }
 }
 

@@ -118,7 +118,8 @@ pub(crate) fn plain_text(data: &Data) -> String {
         Data::Bool(false) => "False".to_owned(),
         Data::Float(float) => yaml::float_text(*float),
         Data::Time(_) | Data::LocalTime(..) => data.to_json().as_str().unwrap_or_default().to_owned(),
-        other => other.to_json().to_string(),
+        Data::List(_) | Data::Map(_) | Data::Tuple(_) | Data::Spelled(..) => data.to_python(),
+        Data::Null | Data::Int(_) => data.to_json().to_string(),
     }
 }
 

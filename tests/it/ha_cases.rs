@@ -20,10 +20,6 @@ use std::path::{Path, PathBuf};
 /// The cases of the repository that may differ, and why.
 const OWN_MAY_DIFFER: &[(&str, &str)] = &[
     (
-        "light_json_colours",
-        "the same messages in the same order; one was recorded 195 ms late, beyond the case's tolerance",
-    ),
-    (
         "templates_rare",
         "no md5, sha1, version, area_name, is_hidden_entity, look-ahead, `combine` in depth, `loop.previtem`, `dictsort` by place, \
          blanks in ASCII JSON, state of what is no id; `shuffle` adds its seed, `expand` keeps the order",
@@ -32,7 +28,6 @@ const OWN_MAY_DIFFER: &[(&str, &str)] = &[
         "told_when_read",
         "by design: what can not be run is told when the file is read, and no half of it runs",
     ),
-    ("variables_types", "a variable forgets how its tuple was spelled: `1, 2` is printed as `(1, 2)`"),
 ];
 
 /// The cases kept elsewhere that may differ, and why.

@@ -134,12 +134,15 @@ impl Call<'_> {
         self.number_between(key, least, most)?.ok_or_else(|| self.data_error(key, "is missing"))
     }
 
-    /// A text of the call's data; numbers and the like count as what they are written as.
+    /// A text of the call's data; anything else counts as what it is written as.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, EncodeError> {
         match self.data.get(key) {
             None | Some(Data::Null) => Ok(None),
             Some(Data::Text(text)) => Ok(Some(text.clone())),
-            Some(Data::List(_) | Data::Tuple(_) | Data::Map(_)) => Err(self.data_error(key, "is not a text")),
+            // A rendered text may look like a list; it still is what was rendered.
+            Some(data @ (Data::List(_) | Data::Tuple(_) | Data::Map(_) | Data::Spelled(..))) => {
+                Ok(Some(data.to_python()))
+            }
             Some(
                 other @ (Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Time(_) | Data::LocalTime(..)),
             ) => Ok(Some(other.to_json().to_string().trim_matches('"').to_owned())),

@@ -272,7 +272,7 @@ fn read_numbers<const N: usize>(
     key: &str,
     most: [f64; N],
 ) -> Result<Option<[f64; N]>, EncodeError> {
-    let numbers: Option<Vec<f64>> = match call.data.get(key) {
+    let numbers: Option<Vec<f64>> = match call.data.get(key).map(Data::meaning) {
         None | Some(Data::Null) => return Ok(None),
         Some(Data::List(list) | Data::Tuple(list)) => list.iter().map(Data::to_number).collect(),
         Some(Data::Text(text)) => {
@@ -285,7 +285,8 @@ fn read_numbers<const N: usize>(
             | Data::Float(_)
             | Data::Map(_)
             | Data::Time(_)
-            | Data::LocalTime(..),
+            | Data::LocalTime(..)
+            | Data::Spelled(..),
         ) => None,
     };
     let numbers: Option<[f64; N]> = numbers.and_then(|numbers| numbers.try_into().ok());

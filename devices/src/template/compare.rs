@@ -4,6 +4,7 @@ use super::home::Home;
 use super::moment::Moment;
 use super::numbers::Number;
 use super::span::Span;
+use super::spelled::is_tuple;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::cmp::Ordering;
@@ -17,7 +18,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
         ValueKind::Number if value.is_integer() => "int",
         ValueKind::Number => "float",
         ValueKind::String => "str",
-        ValueKind::Seq | ValueKind::Iterable if value.is_tuple() => "tuple",
+        ValueKind::Seq | ValueKind::Iterable if is_tuple(value) => "tuple",
         ValueKind::Seq | ValueKind::Iterable => "list",
         ValueKind::Map => "dict",
         _ => match (value.downcast_object_ref::<Moment>(), Span::of(value)) {
@@ -38,7 +39,7 @@ pub(super) fn equal(home: &Home, a: &Value, b: &Value) -> Result<bool, Error> {
         (ValueKind::String, ValueKind::String) => Ok(a.as_str() == b.as_str()),
         (ValueKind::None, ValueKind::None) | (ValueKind::Undefined, ValueKind::Undefined) => Ok(true),
         (ValueKind::Seq | ValueKind::Iterable, ValueKind::Seq | ValueKind::Iterable) => {
-            if a.is_tuple() != b.is_tuple() || a.len() != b.len() {
+            if is_tuple(a) != is_tuple(b) || a.len() != b.len() {
                 return Ok(false);
             }
             for (a, b) in a.try_iter()?.zip(b.try_iter()?) {
@@ -96,7 +97,7 @@ pub(super) fn order(home: &Home, op: &str, a: &Value, b: &Value) -> Result<Optio
         return left.order(right).map(Some).ok_or_else(|| type_error(op, a, b));
     }
     let is_list = |value: &Value| matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
-    if is_list(a) && is_list(b) && a.is_tuple() == b.is_tuple() {
+    if is_list(a) && is_list(b) && is_tuple(a) == is_tuple(b) {
         for (left, right) in a.try_iter()?.zip(b.try_iter()?) {
             if !equal(home, &left, &right)? {
                 return order(home, op, &left, &right);

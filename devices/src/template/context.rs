@@ -1,6 +1,7 @@
 //! What one rendering gets: variables, and the home as it stands.
 
 use super::moment;
+use super::spelled::Spelled;
 use super::world::World;
 use crate::Data;
 use minijinja::value::{Tuple, Value};
@@ -88,6 +89,7 @@ pub(super) fn to_value(data: &Data) -> Value {
         Data::LocalTime(timestamp, offset) => {
             Value::from_object(moment::Moment::fixed(i128::from(timestamp.0) * 1000, *offset))
         }
+        Data::Spelled(text, meaning) => Value::from_object(Spelled::new(text, to_value(meaning))),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) const WEIGHED_FILTERS: [&str; 16] = [
     "unique",
 ];
 /// Tests that the engine brings.
-const BUILTIN_TESTS: [&str; 25] = [
+const BUILTIN_TESTS: [&str; 24] = [
     "boolean",
     "defined",
     "divisibleby",
@@ -73,7 +73,6 @@ const BUILTIN_TESTS: [&str; 25] = [
     "odd",
     "safe",
     "sameas",
-    "sequence",
     "startingwith",
     "test",
     "true",
@@ -326,5 +325,6 @@ impl Registry<'_> {
         self.both("is_defined", lists::is_defined);
         self.test("list", lists::is_a_list);
         self.test("tuple", lists::is_a_tuple);
+        self.test("sequence", lists::is_sequence);
     }
 }

@@ -6,6 +6,7 @@ use super::compare::{equal, type_name};
 use super::home::{Home, too_long};
 use super::operators::is_list;
 use super::python;
+use super::spelled::is_tuple;
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
@@ -269,10 +270,15 @@ pub(super) fn is_defined(value: Value) -> Result<Value, Error> {
 
 /// `is list`.
 pub(super) fn is_a_list(value: Value) -> bool {
-    is_list(&value) && !value.is_tuple()
+    is_list(&value) && !is_tuple(&value)
 }
 
 /// `is tuple`.
 pub(super) fn is_a_tuple(value: Value) -> bool {
-    value.is_tuple()
+    is_tuple(&value)
+}
+
+/// `is sequence`: what has a length and can be indexed, which texts and mappings do as well.
+pub(super) fn is_sequence(value: Value) -> bool {
+    is_list(&value) || matches!(value.kind(), ValueKind::Map | ValueKind::String | ValueKind::Undefined)
 }

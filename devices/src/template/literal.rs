@@ -9,12 +9,16 @@ const DEPTH_MAX: usize = 50;
 
 /// What a rendered text is to Home Assistant: the value that it spells, if it is a Python literal.
 /// What only resembles a number, such as `007`, `1e3` and `1_000`, stays text, and so does a number
-/// that is longer than an integer here.
+/// that is longer than an integer here. A list, mapping or tuple remembers its text if Python prints
+/// it otherwise.
 pub(super) fn native(text: String) -> Data {
     let mut reader = Reader { rest: text.trim_start_matches([' ', '\t']) };
     match reader.document() {
         Some(Data::Text(_)) | None => Data::Text(text),
         Some(Data::Int(_) | Data::Float(_)) if !is_plain_number(&text) => Data::Text(text),
+        Some(data @ (Data::List(_) | Data::Map(_) | Data::Tuple(_))) if super::python_text(&data) != text => {
+            Data::Spelled(text, Box::new(data))
+        }
         Some(data) => data,
     }
 }
@@ -283,7 +287,8 @@ fn key_text(key: Data) -> String {
         | Data::Tuple(_)
         | Data::Map(_)
         | Data::Time(_)
-        | Data::LocalTime(..)) => other.to_json().to_string(),
+        | Data::LocalTime(..)
+        | Data::Spelled(..)) => other.to_json().to_string(),
     }
 }
 
@@ -294,7 +299,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, json: &str) {
         let expected = Data::from(serde_json::from_str::<serde_json::Value>(json).unwrap());
-        assert_eq!(native(text.to_owned()), expected, "{text}");
+        assert_eq!(native(text.to_owned()).into_meaning(), expected, "{text}");
     }
 
     #[track_caller]
@@ -332,13 +337,28 @@ mod tests {
     fn commas_and_parentheses_make_tuples() {
         let check = |text: &str, items: &[i64]| {
             let items = items.iter().map(|item| Data::Int(*item)).collect();
-            assert_eq!(native(text.to_owned()), Data::Tuple(items), "{text}");
+            assert_eq!(native(text.to_owned()).into_meaning(), Data::Tuple(items), "{text}");
         };
         check("()", &[]);
         check("(1,)", &[1]);
         check("(1, 2)", &[1, 2]);
         check("1, 2", &[1, 2]);
         check("1,", &[1]);
+    }
+
+    #[test]
+    fn a_spelling_is_remembered_where_python_would_print_another() {
+        let check = |text: &str, is_remembered: bool| {
+            let data = native(text.to_owned());
+            assert_eq!(data.to_python(), text);
+            assert_eq!(matches!(data, Data::Spelled(..)), is_remembered, "{text}");
+        };
+        for plain in ["[1, 2]", "{'a': 1}", "(1,)", "[]", "5", "007", "text"] {
+            check(plain, false);
+        }
+        for other in ["[1,2]", r#"{"a": 1}"#, "1, 2", "1,", "{1, 2}", "set()", "{'b': 1, 'a': 2}", "[1.50]"] {
+            check(other, true);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::home::Home;
 use super::numbers::Number;
+use super::spelled::meaning;
 use super::{compare, percent, python, text};
 use minijinja::value::{Kwargs, Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
@@ -232,7 +233,7 @@ fn call_list(home: &Home, list: &Value, method: &str, args: &[Value]) -> Result<
             }
             Ok(Value::from(count))
         }
-        "copy" => Ok(list.clone()),
+        "copy" => Ok(meaning(list).clone()),
         "append" | "extend" | "insert" | "remove" | "pop" | "clear" | "sort" | "reverse" | "add" => {
             Err(unchangeable("list", method, "make a new one: `list + [item]`"))
         }
@@ -258,7 +259,7 @@ fn call_map(map: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
             let found = map.get_item(&key)?;
             Ok(if found.is_undefined() { default.unwrap_or(Value::from(())) } else { found })
         }
-        "copy" => Ok(map.clone()),
+        "copy" => Ok(meaning(map).clone()),
         "update" | "pop" | "popitem" | "setdefault" | "clear" => {
             // A key of that name may hold something to call.
             if map.get_attr(method).is_ok_and(|value| !value.is_undefined()) {

@@ -7,6 +7,7 @@ use super::moment::Moment;
 use super::numbers::{Number, floor, to_int};
 use super::python;
 use super::span::Span;
+use super::spelled::is_tuple;
 use minijinja::value::{Rest, Tuple, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
@@ -32,9 +33,9 @@ pub(super) fn add(state: &State, a: Value, b: Value) -> Result<Value, Error> {
         return a.plus(b).map(Value::from_object);
     }
     match (is_list(&a), is_list(&b)) {
-        (true, true) if a.is_tuple() == b.is_tuple() => {
+        (true, true) if is_tuple(&a) == is_tuple(&b) => {
             let items: Vec<Value> = a.try_iter()?.chain(b.try_iter()?).take(LIST_MAX + 1).collect();
-            let joined = if a.is_tuple() { Value::from(Tuple::new(items)) } else { Value::from(items) };
+            let joined = if is_tuple(&a) { Value::from(Tuple::new(items)) } else { Value::from(items) };
             home.keep(joined)
         }
         _ => Err(unsupported("+", &a, &b)),
@@ -84,7 +85,7 @@ pub(super) fn mul(state: &State, a: Value, b: Value) -> Result<Value, Error> {
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         let items: Vec<Value> = items.iter().cycle().take(length).cloned().collect();
-        let repeated = if list.is_tuple() { Value::from(Tuple::new(items)) } else { Value::from(items) };
+        let repeated = if is_tuple(&list) { Value::from(Tuple::new(items)) } else { Value::from(items) };
         return Home::of(state)?.keep(repeated);
     }
     Err(unsupported("*", &a, &b))
@@ -192,7 +193,7 @@ pub(super) fn slice(
     }
     let items: Vec<Value> = value.try_iter()?.take(LIST_MAX).collect();
     let picked: Vec<Value> = indices(items.len(), start, stop, step).map(|n| items[n].clone()).collect();
-    home.keep(if value.is_tuple() { Value::from(Tuple::new(picked)) } else { Value::from(picked) })
+    home.keep(if is_tuple(&value) { Value::from(Tuple::new(picked)) } else { Value::from(picked) })
 }
 
 /// The places that a slice takes, as Python counts them.

@@ -124,7 +124,7 @@ fn look_up<'d>(
     let mut found = variables.get(root);
     let mut name = root;
     for (n, step) in steps.iter().enumerate() {
-        let Some(data) = found else {
+        let Some(data) = found.map(Data::meaning) else {
             return Err(TemplateError::Undefined(format!("`{name}` is undefined")));
         };
         if let Data::Time(_) | Data::LocalTime(..) = data {
@@ -156,6 +156,7 @@ fn member<'d>(mut value: Value, steps: &[Step]) -> Result<Found<'d>, TemplateErr
 fn push(output: &mut String, data: &Data) -> Result<(), TemplateError> {
     match data {
         Data::Text(text) => output.push_str(text),
+        Data::Spelled(text, _) => output.push_str(text),
         Data::Int(int) => output.push_str(&int.to_string()),
         other => write(output, &to_value(other))?,
     }

@@ -3,6 +3,7 @@
 use super::home::too_long;
 use super::numbers::{Number, to_float};
 use super::python;
+use super::spelled::is_tuple;
 use crate::yaml::float_text;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
@@ -30,7 +31,7 @@ struct Layout {
 /// `'...' % values`: a tuple gives one value for each field, a mapping the ones that are named.
 pub(super) fn format(pattern: &str, values: &Value) -> Result<String, Error> {
     let items: Vec<Value> =
-        if values.is_tuple() { values.try_iter()?.collect() } else { vec![values.clone()] };
+        if is_tuple(values) { values.try_iter()?.collect() } else { vec![values.clone()] };
     let mut items = items.iter();
     let mut output = String::new();
     let mut rest = pattern;

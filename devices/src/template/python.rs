@@ -2,6 +2,7 @@
 
 use super::moment::{Moment, Shape, Zone};
 use super::span::Span;
+use super::spelled::{Spelled, meaning};
 use crate::yaml::float_text;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
@@ -53,12 +54,16 @@ pub(super) fn write(output: &mut impl Write, value: &Value) -> Result<(), Error>
             None => Ok(write!(output, "{value}")?),
         },
         ValueKind::Plain => Ok(write!(output, "{value}")?),
-        _ => write_repr(output, value, 0),
+        _ => match Spelled::text_of(value) {
+            Some(text) => Ok(output.write_str(text)?),
+            None => write_repr(output, value, 0),
+        },
     }
 }
 
 /// Prints a value as `repr()` does: texts in quotes.
 fn write_repr(output: &mut impl Write, value: &Value, depth: usize) -> Result<(), Error> {
+    let value = meaning(value);
     if depth > DEPTH_MAX {
         return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep to be printed"));
     }

@@ -152,6 +152,7 @@ mod corpus;
 mod functions;
 mod home;
 mod jinja;
+mod spelled;
 mod times;
 
 /// Checks many templates, and tells of all that differ.

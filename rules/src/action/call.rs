@@ -168,7 +168,11 @@ impl Call {
         let mut chosen = self.target.render(context)?;
         let mut data = BTreeMap::new();
         for part in &self.data {
-            match part.render(context).map_err(|error| wrong(&format!("the data of `{called}`"), &error))? {
+            match part
+                .render(context)
+                .map_err(|error| wrong(&format!("the data of `{called}`"), &error))?
+                .into_meaning()
+            {
                 Data::Map(map) => data.extend(map),
                 Data::Null => {}
                 _ => return Err(Failure::mistake(format!("the data of `{called}` is not a mapping"))),

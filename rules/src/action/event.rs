@@ -35,7 +35,7 @@ impl EventAction {
         let event_type = self.event_type.render(context).map_err(Failure::mistake)?;
         let mut event = Event { event_type, data: Default::default() };
         for data in &self.data {
-            if let Data::Map(map) = data.render(context).map_err(Failure::mistake)? {
+            if let Data::Map(map) = data.render(context).map_err(Failure::mistake)?.into_meaning() {
                 event.data.extend(map);
             }
         }

@@ -51,7 +51,7 @@ impl Repeat {
     /// What `for_each:` goes through in one run.
     pub(crate) fn items(&self, context: &Context) -> Result<Option<Vec<Data>>, Failure> {
         let Bound::Each(items) = &self.bound else { return Ok(None) };
-        match items.render(context).map_err(Failure::mistake)? {
+        match items.render(context).map_err(Failure::mistake)?.into_meaning() {
             Data::List(items) | Data::Tuple(items) => Ok(Some(items)),
             other => Err(Failure::mistake(format!("`for_each` takes a list, not `{}`", other.to_json()))),
         }

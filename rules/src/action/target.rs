@@ -131,6 +131,6 @@ impl Chosen {
 
 /// The words of a text with commas, or of a list that a template rendered.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(',').map(|word| word.trim().trim_matches(['[', ']', '\'', '"', ' ']));
+    let words = text.split(',').map(|word| word.trim().trim_matches(['[', ']', '(', ')', '\'', '"', ' ']));
     words.filter(|word| !word.is_empty())
 }

@@ -72,11 +72,12 @@ fn is_equal(a: &Data, b: &Data) -> bool {
         | Data::Tuple(_)
         | Data::Map(_)
         | Data::Time(_)
-        | Data::LocalTime(..) => None,
+        | Data::LocalTime(..)
+        | Data::Spelled(..) => None,
     };
     match (number(a), number(b)) {
         (Some(a), Some(b)) => a == b,
-        (None, None) => a == b,
+        (None, None) => a.means(b),
         (Some(_), None) | (None, Some(_)) => false,
     }
 }

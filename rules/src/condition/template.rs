@@ -38,7 +38,7 @@ impl TemplateCondition {
 
 /// Whether a value counts as true in Python.
 pub(crate) fn is_truthy(data: &Data) -> bool {
-    match data {
+    match data.meaning() {
         Data::Null => false,
         Data::Bool(bool) => *bool,
         Data::Int(int) => *int != 0,
@@ -46,7 +46,7 @@ pub(crate) fn is_truthy(data: &Data) -> bool {
         Data::Text(text) => !text.is_empty(),
         Data::List(list) | Data::Tuple(list) => !list.is_empty(),
         Data::Map(map) => !map.is_empty(),
-        Data::Time(_) | Data::LocalTime(..) => true,
+        Data::Time(_) | Data::LocalTime(..) | Data::Spelled(..) => true,
     }
 }
 

@@ -81,7 +81,7 @@ impl InputSelect {
 
 /// Takes other options, until the helper is declared in another way.
 fn set_options(told: &Told<'_>) -> Result<Value, Failure> {
-    let options: Vec<String> = match told.data.get(OPTIONS) {
+    let options: Vec<String> = match told.data.get(OPTIONS).map(Data::meaning) {
         Some(Data::List(options) | Data::Tuple(options)) => options.iter().map(plain_text).collect(),
         Some(Data::Text(option)) => vec![option.clone()],
         _ => Vec::new(),

@@ -119,7 +119,7 @@ impl Work<'_> {
         }
         let mut wanted =
             if request.data.contains_key("entities") { read_entities(request)? } else { Wanted::new() };
-        let named = match request.data.get("snapshot_entities") {
+        let named = match request.data.get("snapshot_entities").map(Data::meaning) {
             None | Some(Data::Null) => Vec::new(),
             Some(Data::List(items) | Data::Tuple(items)) => items.iter().map(plain_text).collect(),
             Some(one) => plain_text(one).split(',').map(|word| word.trim().to_owned()).collect(),
@@ -146,7 +146,7 @@ impl Work<'_> {
 }
 
 fn read_entities(request: &Request) -> Result<Wanted, Failure> {
-    let Some(Data::Map(entities)) = request.data.get("entities") else {
+    let Some(Data::Map(entities)) = request.data.get("entities").map(Data::meaning) else {
         return Err(Failure::mistake("`entities` is not a mapping of entities and their states"));
     };
     let read = |(name, data): (&String, &Data)| {

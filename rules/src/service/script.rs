@@ -54,7 +54,7 @@ impl Work<'_> {
                 }
             };
             if starts {
-                let variables = match request.data.get("variables") {
+                let variables = match request.data.get("variables").map(Data::meaning) {
                     Some(Data::Map(variables)) => variables.clone(),
                     _ => BTreeMap::new(),
                 };

@@ -50,6 +50,7 @@ fn cut(data: &Data, depth: usize, left: &mut usize) -> Data {
             }
             Data::Map(kept)
         }
+        Data::Spelled(_, meaning) => cut(meaning, depth, left),
     }
 }
 

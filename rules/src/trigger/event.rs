@@ -48,13 +48,13 @@ impl EventTrigger {
 
 /// Numbers are equal by value, and of a mapping only what is wanted has to be there.
 fn is_equal(value: &Data, wanted: &Data) -> bool {
-    match (value, wanted) {
+    match (value.meaning(), wanted) {
         (Data::Int(_) | Data::Float(_), Data::Int(_) | Data::Float(_)) => {
             value.to_number() == wanted.to_number()
         }
         (Data::Map(value), Data::Map(wanted)) => {
             wanted.iter().all(|(key, wanted)| value.get(key).is_some_and(|value| is_equal(value, wanted)))
         }
-        _ => value == wanted,
+        (value, wanted) => value.means(wanted),
     }
 }

@@ -184,6 +184,10 @@ const LANGUAGE: &[(&str, &str)] = &[
         "d  d None d False True True True True True True True True True True True True",
     ),
     (
+        "{{ 'a' is sequence }} {{ {} is sequence }} {{ (1,) is sequence }} {{ range(3) is sequence }} {{ 3 is sequence }} {{ none is sequence }}",
+        "True True True True False False",
+    ),
+    (
         r#"{{ 'a b&c/d' | urlencode }} {{ {'a b': 'c&d'} | urlencode }} {{ 'hello world foo' | truncate(11) }} {{ 'hello world foo bar' | truncate(11) }} {{ 'a\nb' | indent(2) }} {{ 'a b, c' | wordcount }} {{ 'x' | center(5) }}| {{ -3 | abs }} {{ 3.7 | abs }} {{ 'a' | pprint }}"#,
         "a%20b%26c/d a+b=c%26d hello world foo hello... a\n  b 3   x  | 3 3.7 'a'",
     ),
