@@ -1,7 +1,8 @@
 //! Computes the home's calendar: what its clocks show and what the sun does, for some time ahead.
 //!
-//! The core knows neither time-zone tables nor sines, which may differ by build and processor. A
-//! leader computes both here and they enter the log. Time zones come from jiff's bundled IANA
+//! The core knows no time-zone tables, which may differ by build, and does not search for the sun's
+//! events: of the sun it only reckons where it stands, in software and so alike on every node. A
+//! leader computes the tables here and they enter the log. Time zones come from jiff's bundled IANA
 //! database, so that no node needs one of its system. The sun's position is that of NREL's SPA.
 //! As in Home Assistant it rises when its upper edge touches the horizon, 0.833 degrees below,
 //! lowered a little by the home's elevation, and dawn and dusk are at 6 degrees.
@@ -11,10 +12,12 @@ mod keeper;
 use gable_broker_config::Home;
 use gable_devices::Timestamp;
 use gable_devices::yaml::did_you_mean;
-use gable_rules::{Calendar, DeclaredPlace, OffsetChange, Place, Position, SunEvent, SunMoment, SunTable};
+use gable_rules::{
+    Calendar, DeclaredPlace, OffsetChange, Place, Position, SunEvent, SunMoment, SunTable, julian,
+};
 use jiff::tz::TimeZone;
 use solar_positioning::time::JulianDate;
-use solar_positioning::{Horizon, Location, SolarEvents, SolarPositions, delta_t};
+use solar_positioning::{Horizon, Location, SolarEvents, SolarPositions};
 
 pub(crate) use keeper::run;
 
@@ -27,8 +30,6 @@ const SUN_DAYS: (i64, i64) = (2, 60);
 const CHANGES_MAX: usize = 100;
 /// The most events of one kind; there is one a day, or two.
 const EVENTS_MAX: usize = 200;
-/// The Julian date of 1970-01-01T00:00:00Z.
-const EPOCH_JULIAN: f64 = 2_440_587.5;
 /// How far the sun's middle is below the horizon when its edge touches it, in degrees.
 const EDGE: f64 = 0.833;
 const CIVIL_TWILIGHT: f64 = 6.0;
@@ -99,15 +100,13 @@ fn jiff_time(millis: i64) -> jiff::Timestamp {
 
 /// What the sun does, seen from a position; none if that is no place on Earth.
 fn sun(position: Position, now: Timestamp) -> Option<SunTable> {
-    let from = now.0.saturating_sub(SUN_DAYS.0 * DAY_MS);
-    let until = now.0.saturating_add(SUN_DAYS.1 * DAY_MS);
-    let (start, end) = (julian(from), julian(until));
+    let from = Timestamp(now.0.saturating_sub(SUN_DAYS.0 * DAY_MS));
+    let until = Timestamp(now.0.saturating_add(SUN_DAYS.1 * DAY_MS));
+    let (start, end) = (julian::of(from), julian::of(until));
     let location = Location { latitude: position.latitude, longitude: position.longitude };
     let opposite =
         if position.longitude > 0.0 { position.longitude - 180.0 } else { position.longitude + 180.0 };
-    let date = jiff::tz::Offset::UTC.to_datetime(jiff_time(now.0));
-    let delta =
-        delta_t::estimate_from_date(date.year().into(), u32::from(date.month().unsigned_abs())).ok()?;
+    let delta = julian::lag(now)?;
     let below = lowered(position.elevation);
     let (edge, twilight) = (Horizon::Custom(-EDGE - below), Horizon::Custom(-CIVIL_TWILIGHT - below));
     let solar = SolarEvents::new();
@@ -116,7 +115,7 @@ fn sun(position: Position, now: Timestamp) -> Option<SunTable> {
         let mut cursor = start;
         for _ in 0..EVENTS_MAX {
             let Some(found) = next(cursor).ok()? else { break };
-            events.push(SunMoment { at: instant(found), event });
+            events.push(SunMoment { at: julian::to_instant(found), event });
             cursor = found;
         }
         Some(())
@@ -130,7 +129,7 @@ fn sun(position: Position, now: Timestamp) -> Option<SunTable> {
     events.sort();
     let at_start = JulianDate::new(start, delta).ok()?;
     let seen = SolarPositions::new().at_from_julian(at_start, location, 0.0, None).ok()?;
-    Some(SunTable { until: Timestamp(until), begins_up: seen.elevation_angle() > -EDGE - below, events })
+    Some(SunTable { until, begins_up: seen.elevation_angle() > -EDGE - below, events })
 }
 
 /// By how much the horizon lies lower from so many metres above it, in degrees: half of the dip, as
@@ -138,15 +137,6 @@ fn sun(position: Position, now: Timestamp) -> Option<SunTable> {
 fn lowered(elevation: f64) -> f64 {
     const EARTH_RADIUS: f64 = 6_356_900.0;
     if elevation > 0.0 { (EARTH_RADIUS / (EARTH_RADIUS + elevation)).acos().to_degrees() / 2.0 } else { 0.0 }
-}
-
-fn julian(millis: i64) -> f64 {
-    millis as f64 / DAY_MS as f64 + EPOCH_JULIAN
-}
-
-/// The instant to the second: more would only tell builds apart.
-fn instant(julian: f64) -> Timestamp {
-    Timestamp(((julian - EPOCH_JULIAN) * 86_400.0).round() as i64 * 1000)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Wall-clock time where the home is: how far its clocks stand from UTC, and when the sun comes and
 //! goes.
 //!
-//! The core knows neither time-zone tables nor sines: a leader computes both for some time ahead,
-//! and they enter the log as one input. What lies behind the end of the tables is told as the last
+//! The core knows no time-zone tables and does not search for the sun's events: a leader computes
+//! both for some time ahead, and they enter the log as one input. What lies behind the end of the tables is told as the last
 //! known offset, and without sun.
 
 use gable_devices::Timestamp;

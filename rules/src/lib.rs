@@ -82,5 +82,6 @@ pub use run::{ACTIONS_PER_RUN_MAX, Cursor, RUNS_MAX, Run, Wait};
 pub use schedule::ScheduleKey;
 pub use snapshot::SnapshotError;
 pub use state::State;
+pub use sun::julian;
 pub use timer::{Purpose, Timer, TriggerFor, TriggerKey};
 pub use work::{ACTIONS_PER_INPUT_MAX, CHAIN_MAX};

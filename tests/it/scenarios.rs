@@ -18,7 +18,8 @@
 //! at INSTANT             log time moves on to that instant, and is told as such from there on
 //! down SPAN              log time moves on while no node is up to say what falls due
 //! calendar OFFSET [..]   the home's clock: seconds east of UTC, and `INSTANT+OFFSET` for each change; the
-//!                        indented lines that follow are `INSTANT EVENT` for what the sun does
+//!                        indented lines that follow are `INSTANT EVENT` for what the sun does, and perhaps
+//!                        `from LATITUDE LONGITUDE` before them for where it is seen from
 //! leading                a node begins to lead
 //! msg TOPIC PAYLOAD      a message is heard
 //! takeover TOPIC PAYLOAD a message is proposed in place of its silent owner
@@ -38,8 +39,8 @@
 use gable_devices::{Millis, Timestamp};
 use gable_rules::{
     Calendar, Effect, Ended, ErrandId, ErrandOutcome, Hlc, Input, InputKind, LogIndex, Message, NodeId,
-    OffsetChange, Origin, Policy, Refusal, SourceFile, State, Status, SunEvent, SunMoment, SunTable,
-    TimerReason, Wait,
+    OffsetChange, Origin, Place, Policy, Position, Refusal, SourceFile, State, Status, SunEvent, SunMoment,
+    SunTable, TimerReason, Wait,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
@@ -499,7 +500,8 @@ impl Player<'_> {
     }
 }
 
-/// Reads `+3600 2024-03-31T01:00:00Z+7200`, and lines such as `2024-03-31T04:48:00Z rising`.
+/// Reads `+3600 2024-03-31T01:00:00Z+7200`, and lines such as `from 52.52 13.405` and
+/// `2024-03-31T04:48:00Z rising`.
 fn calendar(offsets: &str, sun: &[&str]) -> Calendar {
     let mut words = offsets.split(' ');
     let offset = words.next().unwrap().parse().unwrap();
@@ -520,9 +522,19 @@ fn calendar(offsets: &str, sun: &[&str]) -> Calendar {
         };
         SunMoment { at: instant(at), event }
     };
+    let mut place = Place::default();
+    let sun = match sun.first().and_then(|line| line.strip_prefix("from ")) {
+        Some(from) => {
+            let (latitude, longitude) = from.split_once(' ').unwrap();
+            let (latitude, longitude) = (latitude.parse().unwrap(), longitude.parse().unwrap());
+            place.position = Some(Position { latitude, longitude, elevation: 0.0 });
+            &sun[1..]
+        }
+        None => sun,
+    };
     let events = sun.iter().map(moment).collect();
     let sun = (!sun.is_empty()).then_some(SunTable { events, ..SunTable::default() });
-    Calendar { offset, changes: words.map(change).collect(), sun, ..Calendar::default() }
+    Calendar { place, offset, changes: words.map(change).collect(), sun, ..Calendar::default() }
 }
 
 fn instant(text: &str) -> Timestamp {

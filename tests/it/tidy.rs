@@ -119,6 +119,12 @@ fn the_core_is_pure() {
         let is_test = name.components().any(|part| part.as_os_str() == "tests") || name.ends_with("tests.rs");
         if is_test { Vec::new() } else { lines_with(text, &banned) }
     });
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace has a manifest");
+    for software in ["libm", "solar-positioning"] {
+        let line = workspace.lines().find(|line| line.starts_with(software)).expect("the core reckons by it");
+        let is_software = line.contains("default-features = false") && !line.contains("\"std\"");
+        assert!(is_software, "{software}: with its default features or `std` it differs from node to node");
+    }
     for core in ["devices", "rules"] {
         let manifest =
             fs::read_to_string(root().join(core).join("Cargo.toml")).expect("each crate has a manifest");

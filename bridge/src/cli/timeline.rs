@@ -267,6 +267,10 @@ impl Timeline {
         let what = match text(event, "effect") {
             // The story says so: as the cause, or as the confirmation.
             "entity_changed" if told_cause || confirmed.contains(&text(event, "entity_id")) => return None,
+            // The sun moves on every few minutes; told is what it does.
+            "entity_changed" if text(event, "entity_id") == "sun.sun" && event["from"] == event["to"] => {
+                return None;
+            }
             "entity_changed" => self.palette.dim(&format!(
                 "{}  {} -> {}",
                 text(event, "entity_id"),
@@ -473,6 +477,7 @@ mod tests {
             r#"
             5 1000 1 {"kind":"message","topic":"t","payload":21.5}
             5 1000 1 {"kind":"effect","effect":"entity_changed","entity_id":"sensor.t","from":"21.4","to":"21.5"}
+            5 1500 1 {"kind":"effect","effect":"entity_changed","entity_id":"sun.sun","from":"above_horizon","to":"above_horizon"}
             6 2000 2 {"kind":"message","topic":"m","payload":"x"}
             6 2000 2 {"kind":"effect","effect":"run_skipped","automation":"a","reason":"a condition is false"}
             "#,
