@@ -93,6 +93,11 @@ impl Entity {
         &self.declared.friendly_name
     }
 
+    /// What the entity itself is called on its device.
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        self.declared.own_name.as_deref()
+    }
+
     /// The id that its maker gave it, which survives renaming.
     pub fn unique_id(&self) -> Option<&str> {
         self.declared.unique_id.as_deref()
@@ -165,7 +170,7 @@ impl Entity {
                 hint,
             });
         }
-        let call = Call { entity_id: &self.id, name: self.name(), service, data, current };
+        let call = Call { entity_id: &self.id, name: self.own_name(), service, data, current };
         self.platform.encode(&call)
     }
 

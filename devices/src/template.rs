@@ -58,11 +58,15 @@ const RECURSION_MAX: usize = 100;
 /// The name under which a template's own environment knows it.
 const NAME: &str = "template";
 
+/// What templates of entities see of their entity.
+const ABOUT_ENTITY: [&str; 3] = ["this", "entity_id", "name"];
+
 /// A compiled template; clones share the compiled form.
 #[derive(Clone)]
 pub struct Template {
     text: Arc<str>,
     form: Arc<Form>,
+    asks_about_its_entity: bool,
 }
 
 enum Form {
@@ -134,7 +138,18 @@ impl Template {
                 Form::Jinja(Box::new(environment))
             }
         };
-        Ok(Template { text: text.into(), form: Arc::new(form) })
+        let mut template = Template { text: text.into(), form: Arc::new(form), asks_about_its_entity: false };
+        if ABOUT_ENTITY.iter().any(|word| text.contains(word)) {
+            let names = template.names();
+            template.asks_about_its_entity = ABOUT_ENTITY.iter().any(|word| names.contains(*word));
+        }
+        Ok(template)
+    }
+
+    /// Whether the template of an entity takes more than the payload: what it is called, and how it
+    /// stands.
+    pub(crate) fn asks_about_its_entity(&self) -> bool {
+        self.asks_about_its_entity
     }
 
     /// The template's own text.

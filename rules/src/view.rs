@@ -2,7 +2,7 @@
 
 use crate::entity::{EntityState, UNAVAILABLE, UNKNOWN};
 use crate::text::plain_text;
-use gable_devices::{Data, Entity, EntityId, Quality, Timestamp};
+use gable_devices::{Data, Entity, EntityId, Quality, Seen, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,17 +59,12 @@ impl View {
 
     /// The form in which templates see it, as Home Assistant's state object.
     pub(crate) fn to_data(&self, entity_id: &EntityId) -> Data {
-        let name = self.attributes.get("friendly_name").cloned();
-        let name = name.unwrap_or_else(|| Data::Text(entity_id.object_id().replace('_', " ")));
-        Data::Map(BTreeMap::from([
-            ("entity_id".to_owned(), Data::Text(entity_id.to_string())),
-            ("domain".to_owned(), entity_id.domain().into()),
-            ("object_id".to_owned(), entity_id.object_id().into()),
-            ("name".to_owned(), name),
-            ("state".to_owned(), Data::Text(self.state.clone())),
-            ("attributes".to_owned(), Data::Map(self.attributes.clone())),
-            ("last_changed".to_owned(), Data::Time(self.last_changed)),
-            ("last_updated".to_owned(), Data::Time(self.last_updated)),
-        ]))
+        let seen = Seen {
+            state: self.state.clone(),
+            attributes: self.attributes.clone(),
+            last_changed: self.last_changed,
+            last_updated: self.last_updated,
+        };
+        seen.into_data(entity_id)
     }
 }

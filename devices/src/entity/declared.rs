@@ -13,6 +13,8 @@ pub(super) struct Declared {
     /// The id wished for; another entity may have it already.
     pub(super) wanted_id: EntityId,
     pub(super) unique_id: Option<String>,
+    /// Its name without its device's; none if it is called as the device is.
+    pub(super) own_name: Option<String>,
     pub(super) friendly_name: String,
     pub(super) device: Option<Data>,
     pub(super) attributes: BTreeMap<String, Data>,
@@ -43,7 +45,7 @@ impl Declared {
             fields.fail(format!("the encoding `{encoding}` is not supported, only utf-8 is"));
         }
         let device = fields.get("device");
-        let friendly_name = read_name(domain, fields, device);
+        let (own_name, friendly_name) = read_names(domain, fields, device);
         let attributes = read_attributes(fields, &friendly_name);
         let availability = Availability::read(fields);
         let json_attributes = Source::read(fields, "json_attributes_topic", None).map(|source| {
@@ -54,6 +56,7 @@ impl Declared {
         Some(Declared {
             wanted_id: read_id(domain, fields, &friendly_name)?,
             unique_id: fields.text("unique_id"),
+            own_name,
             friendly_name,
             device: device.map(Node::to_data),
             attributes,
@@ -95,8 +98,8 @@ fn is_utf8(encoding: &str) -> bool {
     ["utf-8", "utf8"].contains(&encoding.to_ascii_lowercase().as_str())
 }
 
-/// The name in full: the device's and the entity's own, as Home Assistant joins them.
-fn read_name(domain: Domain, fields: &mut Fields<'_>, device: Option<&Node>) -> String {
+/// The entity's own name, and the name in full: the device's and its own, as Home Assistant joins them.
+fn read_names(domain: Domain, fields: &mut Fields<'_>, device: Option<&Node>) -> (Option<String>, String) {
     let told = |key| fields.node().get(key).and_then(Node::as_text);
     let title = title::title(domain, told("device_class"), told("schema"));
     let own = match fields.get_or_null("name") {
@@ -111,11 +114,13 @@ fn read_name(domain: Domain, fields: &mut Fields<'_>, device: Option<&Node>) -> 
         fields.report(node.problem(&path, "expected a mapping"));
     }
     let device_name = device.and_then(|device| device.get("name")).and_then(|name| name.text("").ok());
-    match (device_name, own) {
+    let full = match (device_name, &own) {
         (Some(device), Some(own)) => format!("{device} {own}"),
-        (Some(name), None) | (None, Some(name)) => name,
+        (Some(device), None) => device,
+        (None, Some(own)) => own.clone(),
         (None, None) => title,
-    }
+    };
+    (own, full)
 }
 
 fn read_id(domain: Domain, fields: &mut Fields<'_>, friendly_name: &str) -> Option<EntityId> {

@@ -199,7 +199,7 @@ impl Entities {
         payload: &[u8],
         current: impl Fn(&EntityId) -> Option<&'v Value>,
     ) -> Vec<Result<Event, DecodeError>> {
-        let payload = Payload::new(payload, world);
+        let mut payload = Payload::new(payload, world);
         let mut results = Vec::new();
         let matches = self.index.matches(topic);
         let groups = matches.chunk_by(|(a, _), (b, _)| a == b);
@@ -208,6 +208,7 @@ impl Entities {
         groups.sort_by_key(|(entity, _)| &entity.id);
         for (entity, group) in groups {
             let current = current(&entity.id);
+            payload.turn_to(entity);
             let mut update = Update::default();
             for (_, role) in group {
                 if let Err(fault) = entity.decode(*role, &payload, current, &mut update) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'c> {
     pub(crate) entity_id: &'c EntityId,
-    pub(crate) name: &'c str,
+    pub(crate) name: Option<&'c str>,
     pub(crate) service: &'c str,
     pub(crate) data: &'c BTreeMap<String, Data>,
     pub(crate) current: Option<&'c Value>,
@@ -71,7 +71,7 @@ impl CommandTopic {
                 let mut context = Context::new(variables);
                 context.set("value", value);
                 context.set("entity_id", call.entity_id.as_str().into());
-                context.set("name", call.name.into());
+                context.set("name", call.name.map(Data::from).unwrap_or_default());
                 let rendered = template.render(&context);
                 rendered
                     .map_err(|source| EncodeError::Template { entity_id: call.entity_id.clone(), source })?

@@ -1,7 +1,7 @@
 //! The home as templates see it: who answers `states('light.hall')` and `now()`, and what a
 //! rendering asked for.
 
-use crate::{Data, Timestamp};
+use crate::{Data, EntityId, Timestamp};
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,24 @@ pub struct Seen {
     pub attributes: BTreeMap<String, Data>,
     pub last_changed: Timestamp,
     pub last_updated: Timestamp,
+}
+
+impl Seen {
+    /// Returns the form in which templates see it as a variable: Home Assistant's state object.
+    pub fn into_data(self, entity_id: &EntityId) -> Data {
+        let name = self.attributes.get("friendly_name").cloned();
+        let name = name.unwrap_or_else(|| Data::Text(entity_id.object_id().replace('_', " ")));
+        Data::Map(BTreeMap::from([
+            ("entity_id".to_owned(), entity_id.as_str().into()),
+            ("domain".to_owned(), entity_id.domain().into()),
+            ("object_id".to_owned(), entity_id.object_id().into()),
+            ("name".to_owned(), name),
+            ("state".to_owned(), Data::Text(self.state)),
+            ("attributes".to_owned(), Data::Map(self.attributes)),
+            ("last_changed".to_owned(), Data::Time(self.last_changed)),
+            ("last_updated".to_owned(), Data::Time(self.last_updated)),
+        ]))
+    }
 }
 
 /// A way in which entities are gathered under one name.
