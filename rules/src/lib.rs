@@ -8,6 +8,7 @@ mod action;
 mod apply;
 mod attach;
 mod automation;
+pub mod broker;
 mod cache;
 mod calendar;
 mod clock;

@@ -1,0 +1,5 @@
+//! The MQTT broker as rows: what clients were promised and any node can keep.
+
+mod publication;
+
+pub use publication::{Publication, PublishProperties};
