@@ -32,7 +32,7 @@ impl State {
             Err(refusal) => return vec![Effect::Refused(refusal)],
             Ok(taken) => taken,
         };
-        match &input.kind {
+        let effects = match &input.kind {
             InputKind::Message(message) => self.apply_message(input, taken, message),
             InputKind::Configure(sources) => {
                 let ((home, entities), farewell) = self.replace_home(sources);
@@ -47,10 +47,11 @@ impl State {
                 work.on_report(input);
                 work.finish()
             }
-        }
+        };
+        self.hear_published(input, effects)
     }
 
-    /// Messages change which entities there are, so that their work begins twice.
+    /// A message that a node heard at a broker, or was given.
     fn apply_message(&mut self, input: &Input, taken: Taken, message: &Message) -> Vec<Effect> {
         let node = input.origin.node;
         let mut work = self.work(input, Vec::new());
@@ -60,6 +61,30 @@ impl State {
             effects.push(Effect::Refused(refusal));
             return effects;
         }
+        if self.rows.broker.is_serving() {
+            let mut work = self.work(input, effects);
+            work.publish(Arc::new(message.to_publication()), None, node);
+            return work.finish();
+        }
+        self.apply_heard(input, node, message, effects)
+    }
+
+    /// Lets the home hear what was published to the clients of its nodes, and what comes of that.
+    fn hear_published(&mut self, input: &Input, mut effects: Vec<Effect>) -> Vec<Effect> {
+        while let Some((node, message)) = self.rows.broker.next_unheard() {
+            effects = self.apply_heard(input, node, &message, effects);
+        }
+        effects
+    }
+
+    /// Messages change which entities there are, before they are looked at.
+    fn apply_heard(
+        &mut self,
+        input: &Input,
+        node: NodeId,
+        message: &Message,
+        effects: Vec<Effect>,
+    ) -> Vec<Effect> {
         let announced = discovery::take(&mut self.rows, &mut self.entities, message);
         let mut work = self.work(input, effects);
         work.on_announced(&message.topic, announced);
@@ -67,7 +92,7 @@ impl State {
         work.finish()
     }
 
-    fn work<'s>(&'s mut self, input: &'s Input, effects: Vec<Effect>) -> Work<'s> {
+    fn work<'s>(&'s mut self, input: &Input, effects: Vec<Effect>) -> Work<'s> {
         let mut work =
             Work::new(&mut self.rows, &self.home, &self.entities, &mut self.routes, &mut self.listening);
         work.effects = effects;
@@ -138,6 +163,8 @@ impl<'s> Work<'s> {
             }
             InputKind::Leading => self.on_leading(node),
             InputKind::Release { automation } => self.on_release(automation),
+            InputKind::Serve(limits) => self.on_serve(node, limits.as_ref()),
+            InputKind::Client(client) => self.on_client(input, client),
             // These come by other ways.
             InputKind::Message(_) | InputKind::Configure(_) => {}
         }
@@ -175,10 +202,12 @@ impl<'s> Work<'s> {
         if self.rows.nodes.contains_key(&node) {
             self.on_node(node, |node| node.link = false);
         }
+        self.await_clients_of(node);
     }
 
     fn on_node_seen(&mut self, node: NodeId, up: bool) {
         self.on_node(node, |node| node.up = up);
+        self.await_clients_of(node);
         if !up && self.rows.lives.miss(node) {
             self.on_home_start();
         }
@@ -208,7 +237,7 @@ impl<'s> Work<'s> {
         self.schedule_all();
     }
 
-    fn on_node(&mut self, node_id: NodeId, change: impl FnOnce(&mut Node)) {
+    pub(crate) fn on_node(&mut self, node_id: NodeId, change: impl FnOnce(&mut Node)) {
         // A node that speaks for the first time is up: it just did.
         let before = self.rows.nodes.get(&node_id).copied();
         let mut node = before.unwrap_or(Node { up: true, link: false, since: self.rows.now });

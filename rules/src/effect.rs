@@ -126,6 +126,29 @@ pub enum Effect {
     EntityWithdrawn {
         entity_id: EntityId,
     },
+    /// An MQTT client connected to a node.
+    ClientConnected {
+        client_id: String,
+        node: NodeId,
+        session_present: bool,
+    },
+    ClientDisconnected {
+        client_id: String,
+        departure: Departure,
+    },
+}
+
+/// How an MQTT client's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Departure {
+    /// It said so, and did not want its will to be published.
+    Left,
+    /// Its connection broke, or it did not speak in time.
+    Lost,
+    /// It has a newer connection.
+    TakenOver,
+    /// The node that held it died, and it did not come back in time.
+    NodeLost,
 }
 
 /// Why an input was not taken.
@@ -192,6 +215,19 @@ pub enum TimerReason {
     Errand {
         errand_id: ErrandId,
     },
+    /// The delay of an MQTT client's will.
+    Will {
+        client_id: String,
+    },
+    SessionExpiry {
+        client_id: String,
+    },
+    /// The time in which a dead node's clients may come back.
+    Grace {
+        node: NodeId,
+    },
+    /// The expiry of retained messages and of those that wait in sessions.
+    MessageExpiry,
 }
 
 impl From<&Purpose> for TimerReason {
@@ -212,6 +248,10 @@ impl From<&Purpose> for TimerReason {
             Purpose::Helper(entity_id) => TimerReason::Helper { entity_id: entity_id.clone() },
             Purpose::Window(window) => TimerReason::Window { window: *window },
             Purpose::Sequence(listener) => TimerReason::Sequence { automation: listener.to_string() },
+            Purpose::Will(client_id) => TimerReason::Will { client_id: client_id.clone() },
+            Purpose::SessionExpiry(client_id) => TimerReason::SessionExpiry { client_id: client_id.clone() },
+            Purpose::Grace(node) => TimerReason::Grace { node: *node },
+            Purpose::MessageExpiry => TimerReason::MessageExpiry,
             Purpose::ForGap(gap) => TimerReason::ForGap { automation: gap.key.listener.to_string() },
         }
     }

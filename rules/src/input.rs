@@ -1,5 +1,6 @@
 //! What enters the core. This is the format of the log: variants are added, never renumbered.
 
+use crate::broker::{BrokerLimits, ClientInput, Publication};
 use crate::{Calendar, CommandId, ErrandId, ErrandOutcome, NodeId, TimerId};
 use gable_devices::{QoS, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,10 @@ pub enum InputKind {
     Release { automation: String },
     /// A node has tried an errand; `attempt` counts the failures before this try.
     ErrandDone { errand_id: ErrandId, attempt: u32, outcome: ErrandOutcome },
+    /// The origin begins to serve MQTT clients, or ceases to.
+    Serve(Option<BrokerLimits>),
+    /// A client of the origin did something.
+    Client(ClientInput),
 }
 
 /// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.
@@ -81,4 +86,17 @@ pub struct Message {
 pub struct SourceFile {
     pub name: String,
     pub text: String,
+}
+
+impl Message {
+    /// The message as its publisher gave it to a broker.
+    pub(crate) fn to_publication(&self) -> Publication {
+        Publication {
+            topic: self.topic.clone(),
+            payload: self.payload.clone(),
+            qos: self.qos,
+            retain: self.retain,
+            ..Publication::default()
+        }
+    }
 }

@@ -66,7 +66,7 @@ mod world;
 
 pub use cache::{Cache, Counters, Policy, PolicyError};
 pub use calendar::{Calendar, DeclaredPlace, OffsetChange, Place, Position, SunEvent, SunMoment, SunTable};
-pub use effect::{Effect, Ended, Refusal, TimerReason};
+pub use effect::{Departure, Effect, Ended, Refusal, TimerReason};
 pub use entity::EntityState;
 pub use errand::{ERRAND_DEADLINE, ERRANDS_MAX, Errand, ErrandOutcome};
 pub use gap::ForGap;

@@ -5,6 +5,7 @@
 
 use crate::action::Failure;
 use crate::action::call::Order;
+use crate::broker::Publication;
 use crate::timer::Purpose;
 use crate::trace::Settled;
 use crate::work::Work;
@@ -231,8 +232,17 @@ impl Work<'_> {
             publish: draft.publish.clone(),
             run_id,
         });
+        if self.rows.broker.is_serving() && draft.expect == Expectation::None {
+            // It is committed, and nobody has to confirm it.
+            self.take_command(draft.publish);
+            self.effect(Effect::CommandSent { command_id });
+            self.trace_command(run_id, command_id, Settled::Confirmed);
+            self.effect(Effect::CommandConfirmed { command_id, entity_id: draft.entity_id });
+            return command_id;
+        }
         let deadline = self.now().after(COMMAND_DEADLINE);
         let expiry = self.set_timer(deadline, Purpose::CommandExpiry(command_id));
+        let publish = self.rows.broker.is_serving().then(|| draft.publish.clone());
         self.rows.outbox.insert(OutboxRow {
             command_id,
             entity_id: draft.entity_id,
@@ -247,7 +257,19 @@ impl Work<'_> {
             is_met: false,
             expiry,
         });
+        if let Some(publish) = publish {
+            self.take_command(publish);
+            self.on_command_sent(command_id);
+        }
         command_id
+    }
+
+    /// Takes a command over as the broker of the device.
+    fn take_command(&mut self, publish: Publish) {
+        let Publish { topic, payload, qos, retain } = publish;
+        let publication = Publication { topic, payload, qos, retain, ..Publication::default() };
+        let node = self.rows.leader.unwrap_or_default();
+        self.publish(Arc::new(publication), None, node);
     }
 
     /// A broker has taken a command over.

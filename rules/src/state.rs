@@ -2,6 +2,7 @@
 //!
 //! This file is what others may read; [`crate::apply`] is the only place that changes it.
 
+use crate::broker::{Broker, Output};
 use crate::cache::{Counters, Policy};
 use crate::calendar::{Calendar, DeclaredPlace};
 use crate::deliveries::Deliveries;
@@ -86,12 +87,13 @@ pub(crate) struct Rows {
     /// How far the sequences have come.
     pub(crate) sequences: BTreeMap<Listener, Progress>,
     pub(crate) announcements: Announcements,
+    pub(crate) broker: Broker,
 }
 
 impl State {
     /// The state before the first entry.
     pub fn new() -> State {
-        State::default()
+        State::from_rows(Rows::default())
     }
 
     /// Returns the index of the last entry applied.
@@ -262,6 +264,16 @@ impl State {
         filters
     }
 
+    /// Returns what MQTT clients were promised.
+    pub fn broker(&self) -> &Broker {
+        &self.rows.broker
+    }
+
+    /// Takes what the inputs since the last call mean for connections, in their order.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        self.rows.broker.take_outputs()
+    }
+
     /// Sets how the candidates of a topic or an entity are cached. It changes speed only.
     pub fn set_cache(&mut self, policy: Policy, capacity: usize) {
         self.routes = RouteCache::new(policy, capacity);
@@ -273,7 +285,8 @@ impl State {
     }
 
     /// A state of these rows; the rest follows from them.
-    pub(crate) fn from_rows(rows: Rows) -> State {
+    pub(crate) fn from_rows(mut rows: Rows) -> State {
+        rows.broker.restore();
         let (home, mut entities) = Home::compile(&rows.sources);
         rows.announcements.restore(&mut entities);
         let (home, entities) = (Arc::new(home), Arc::new(entities));

@@ -4,7 +4,7 @@ use crate::gap::ForGap;
 use crate::listener::Listener;
 use crate::schedule::ScheduleKey;
 use crate::work::Work;
-use crate::{CommandId, Effect, ErrandId, Refusal, RunId, TimerId, TimerReason};
+use crate::{CommandId, Effect, ErrandId, NodeId, Refusal, RunId, TimerId, TimerReason};
 use gable_devices::{Data, EntityId, Millis, Report, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,14 @@ pub enum Purpose {
     ForGap(Box<ForGap>),
     /// An HTTP call is tried again.
     Errand(ErrandId),
+    /// A client that left did not come back before its will's delay was over.
+    Will(String),
+    /// A client did not take its session up again in time.
+    SessionExpiry(String),
+    /// A dead node's clients had their time to come back.
+    Grace(NodeId),
+    /// Messages are of no more use.
+    MessageExpiry,
 }
 
 /// A trigger that fires unless its entity changes its mind.
@@ -79,6 +87,10 @@ pub(crate) enum Slot {
     Helper(EntityId),
     Window(Millis),
     ForGap(TriggerKey),
+    Will(String),
+    SessionExpiry(String),
+    Grace(NodeId),
+    MessageExpiry,
 }
 
 /// The rows, the order in which they fall due, and who has one.
@@ -101,6 +113,10 @@ impl Purpose {
             Purpose::Helper(entity_id) => Some(Slot::Helper(entity_id.clone())),
             Purpose::Window(window) => Some(Slot::Window(*window)),
             Purpose::ForGap(gap) => Some(Slot::ForGap(gap.key.clone())),
+            Purpose::Will(client_id) => Some(Slot::Will(client_id.clone())),
+            Purpose::SessionExpiry(client_id) => Some(Slot::SessionExpiry(client_id.clone())),
+            Purpose::Grace(node) => Some(Slot::Grace(*node)),
+            Purpose::MessageExpiry => Some(Slot::MessageExpiry),
             Purpose::Sequence(_)
             | Purpose::Errand(_)
             | Purpose::RunDelay(_)
@@ -214,6 +230,10 @@ impl Work<'_> {
             Purpose::Window(window) => self.on_window_due(window),
             Purpose::Sequence(listener) => self.on_sequence_timer(&listener, timer_id),
             Purpose::ForGap(gap) => self.on_gap_over(*gap),
+            Purpose::Will(client_id) => self.on_will_due(&client_id),
+            Purpose::SessionExpiry(client_id) => self.on_session_expired(&client_id),
+            Purpose::Grace(node) => self.on_grace_over(node),
+            Purpose::MessageExpiry => self.on_messages_expired(),
         }
     }
 }

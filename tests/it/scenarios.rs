@@ -33,10 +33,16 @@
 //!                        trace ID, why-not ID (an automation), why ENTITY, quarantined
 //! ```
 //!
+//! What MQTT clients do is described in `clients.rs`.
+//!
 //! `+SPAN` may stand before another command. `@NODE` before a command says which node proposes it,
 //! `@NODE:BOOT:SEQUENCE` with which number; `&` puts it into the entry of the command before.
 
+mod clients;
+
+use clients::Clients;
 use gable_devices::{Millis, Timestamp};
+use gable_rules::broker::Output;
 use gable_rules::{
     Calendar, Effect, Ended, ErrandId, ErrandOutcome, Hlc, Input, InputKind, LogIndex, Message, NodeId,
     OffsetChange, Origin, Place, Policy, Position, Refusal, SourceFile, State, Status, SunEvent, SunMoment,
@@ -103,6 +109,7 @@ struct Player<'p> {
     /// How much later what is published is heard, and what is on its way.
     echo: Option<i64>,
     echoes: VecDeque<(i64, Message)>,
+    clients: Clients,
     transcript: String,
 }
 
@@ -140,6 +147,7 @@ impl Player<'_> {
             tells_dates: false,
             echo: None,
             echoes: VecDeque::new(),
+            clients: Clients::default(),
             transcript: String::new(),
         }
     }
@@ -225,6 +233,8 @@ impl Player<'_> {
             "errand" => errand(rest),
             "release" => InputKind::Release { automation: rest.to_owned() },
             "link" => InputKind::Link { up: rest == "up" },
+            "serve" => InputKind::Serve(clients::limits(rest)),
+            "client" => InputKind::Client(self.clients.read(rest)),
             "seen" => {
                 let (node, up) = rest.split_once(' ').unwrap();
                 InputKind::NodeSeen { node: NodeId(node.parse().unwrap()), up: up == "up" }
@@ -293,7 +303,7 @@ impl Player<'_> {
         let origin = Origin { node: NodeId(node), boot, sequence };
         let heard = Hlc { wall: Timestamp(START + self.now + envelope.heard), counter: 0 };
         let input = Input { at: Timestamp(START + self.now), origin, heard, kind };
-        let effects = self.apply(&input);
+        let (effects, outputs) = self.apply(&input);
         let heard = match envelope.heard {
             0 => String::new(),
             heard => format!("heard {heard:+}ms "),
@@ -304,6 +314,9 @@ impl Player<'_> {
         for effect in &effects {
             let text = self.describe(effect);
             writeln!(self.transcript, "    {text}").unwrap();
+        }
+        for output in &outputs {
+            writeln!(self.transcript, "    {}", clients::describe(output)).unwrap();
         }
         self.echo(&effects);
         if self.sends_at_once {
@@ -333,23 +346,25 @@ impl Player<'_> {
     }
 
     /// Applies an input on all replicas, which must agree.
-    fn apply(&mut self, input: &Input) -> Vec<Effect> {
+    fn apply(&mut self, input: &Input) -> (Vec<Effect>, Vec<Output>) {
         let index = LogIndex(self.index);
-        let mut first: Option<(Vec<Effect>, Vec<u8>)> = None;
+        let mut first: Option<(Vec<Effect>, Vec<Output>, Vec<u8>)> = None;
         for replica in &mut self.replicas {
             if replica.is_restored {
                 replica.state = State::restore(&replica.state.snapshot()).unwrap();
                 replica.state.set_cache(replica.cache.0, replica.cache.1);
             }
             let effects = replica.state.apply(index, input);
-            let found = (effects, replica.state.snapshot());
+            let found = (effects, replica.state.take_outputs(), replica.state.snapshot());
             let first = first.get_or_insert_with(|| found.clone());
             let who =
                 format!("{}: {:?}, restored {}", self.path.display(), replica.cache, replica.is_restored);
             assert_eq!(found.0, first.0, "{who}: other effects of {input:?}");
-            assert!(found.1 == first.1, "{who}: another snapshot after {input:?}");
+            assert_eq!(found.1, first.1, "{who}: other outputs of {input:?}");
+            assert!(found.2 == first.2, "{who}: another snapshot after {input:?}");
         }
-        first.unwrap().0
+        let (effects, outputs, _) = first.unwrap();
+        (effects, outputs)
     }
 
     fn state(&self) -> &State {
@@ -424,6 +439,12 @@ impl Player<'_> {
             Effect::Released { automation } => format!("{automation} released"),
             Effect::EntityAnnounced { entity_id } => format!("{entity_id} announced"),
             Effect::EntityWithdrawn { entity_id } => format!("{entity_id} withdrawn"),
+            Effect::ClientConnected { client_id, node, session_present } => {
+                format!("client {client_id} connected to node {node}, session present {session_present}")
+            }
+            Effect::ClientDisconnected { client_id, departure } => {
+                format!("client {client_id} disconnected: {departure:?}")
+            }
         }
     }
 
@@ -579,6 +600,10 @@ fn describe_reason(reason: &TimerReason) -> String {
         TimerReason::Sun => "(sun)".to_owned(),
         TimerReason::WaitTimeout { run_id } => format!("(timeout of run {run_id})"),
         TimerReason::Errand { errand_id } => format!("(next try of errand {errand_id})"),
+        TimerReason::Will { client_id } => format!("(will of {client_id})"),
+        TimerReason::SessionExpiry { client_id } => format!("(session of {client_id})"),
+        TimerReason::Grace { node } => format!("(clients of node {node})"),
+        TimerReason::MessageExpiry => "(messages expire)".to_owned(),
         TimerReason::Helper { entity_id } => format!("(end of {entity_id})"),
         TimerReason::Minute => "(templates that ask for the time)".to_owned(),
         TimerReason::Window { window } => format!("(order within {} ms)", window.0),

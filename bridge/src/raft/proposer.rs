@@ -386,7 +386,9 @@ pub(super) fn bytes_of(kind: &InputKind) -> usize {
             | InputKind::Link { .. }
             | InputKind::NodeSeen { .. }
             | InputKind::ErrandDone { .. }
+            | InputKind::Serve(_)
             | InputKind::Leading => 0,
+            InputKind::Client(client) => client.bytes(),
             InputKind::Release { automation } => automation.len(),
         }
 }

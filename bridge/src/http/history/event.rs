@@ -4,8 +4,9 @@ use crate::calendar::iso8601;
 use crate::http::payload;
 use crate::store::history::{Kind, Row};
 use gable_devices::{Publish, Timestamp};
+use gable_rules::broker::{ClientAction, ClientInput};
 use gable_rules::{
-    Effect, Ended, ErrandId, ErrandOutcome, InputKind, Message, Refusal, TimerId, TimerReason,
+    Departure, Effect, Ended, ErrandId, ErrandOutcome, InputKind, Message, Refusal, TimerId, TimerReason,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -115,6 +116,17 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::Released { automation } => one("released", "automation", automation),
         Effect::EntityAnnounced { entity_id } => one("entity_announced", "entity_id", entity_id),
         Effect::EntityWithdrawn { entity_id } => one("entity_withdrawn", "entity_id", entity_id),
+        Effect::ClientConnected { client_id, node, session_present } => json!({
+            "effect": "client_connected",
+            "client_id": client_id,
+            "about": node,
+            "session_present": session_present,
+        }),
+        Effect::ClientDisconnected { client_id, departure } => json!({
+            "effect": "client_disconnected",
+            "client_id": client_id,
+            "departure": show_departure(*departure),
+        }),
     }
 }
 
@@ -164,6 +176,34 @@ fn show_input(input: &InputKind) -> Value {
         }),
         InputKind::Leading => json!({ "input": "leading" }),
         InputKind::Release { automation } => json!({ "input": "release", "automation": automation }),
+        InputKind::Serve(limits) => json!({ "input": "serve", "up": limits.is_some() }),
+        InputKind::Client(client) => show_client(client),
+    }
+}
+
+fn show_client(client: &ClientInput) -> Value {
+    let (action, filters): (_, Vec<&str>) = match &client.action {
+        ClientAction::Connect(_) => ("connect", Vec::new()),
+        ClientAction::Publish { .. } => ("publish", Vec::new()),
+        ClientAction::Release { .. } => ("release", Vec::new()),
+        ClientAction::Subscribe { subscriptions } => {
+            ("subscribe", subscriptions.iter().map(|(filter, _)| filter.as_str()).collect())
+        }
+        ClientAction::Unsubscribe { filters } => {
+            ("unsubscribe", filters.iter().map(String::as_str).collect())
+        }
+        ClientAction::Acknowledge { .. } => ("acknowledge", Vec::new()),
+        ClientAction::Disconnect { .. } => ("disconnect", Vec::new()),
+    };
+    json!({ "input": "client", "client_id": client.client_id, "action": action, "filters": filters })
+}
+
+fn show_departure(departure: Departure) -> &'static str {
+    match departure {
+        Departure::Left => "left",
+        Departure::Lost => "lost",
+        Departure::TakenOver => "taken_over",
+        Departure::NodeLost => "node_lost",
     }
 }
 
@@ -227,6 +267,12 @@ fn show_reason(reason: &TimerReason) -> Value {
         TimerReason::Sequence { automation } => {
             json!({ "reason": "sequence", "automation": automation })
         }
+        TimerReason::Will { client_id } => json!({ "reason": "will", "client_id": client_id }),
+        TimerReason::SessionExpiry { client_id } => {
+            json!({ "reason": "session_expiry", "client_id": client_id })
+        }
+        TimerReason::Grace { node } => json!({ "reason": "grace", "about": node }),
+        TimerReason::MessageExpiry => json!({ "reason": "message_expiry" }),
         TimerReason::ForGap { automation } => json!({ "reason": "for_gap", "automation": automation }),
     }
 }

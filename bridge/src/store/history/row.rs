@@ -2,6 +2,7 @@
 
 use crate::store::{Error, tables};
 use gable_devices::Timestamp;
+use gable_rules::broker::ClientAction;
 use gable_rules::{Calendar, Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -178,6 +179,23 @@ fn to_kind(kind: &InputKind) -> Option<Kind> {
         }
         // The effects `TimerFired`, `CommandSent` and `LeaderChanged` say the same.
         InputKind::TimerDue(_) | InputKind::CommandSent(_) | InputKind::Leading => None,
+        InputKind::Client(client) => match &client.action {
+            ClientAction::Publish { publication, .. } => Some(Kind::Message(Message {
+                topic: publication.topic.clone(),
+                payload: publication.payload.clone(),
+                qos: publication.qos,
+                retain: publication.retain,
+                ..Message::default()
+            })),
+            ClientAction::Subscribe { .. } | ClientAction::Unsubscribe { .. } => {
+                Some(Kind::Input(InputKind::Client(client.clone())))
+            }
+            // Effects tell of connections; the rest says nothing to people.
+            ClientAction::Connect(_)
+            | ClientAction::Disconnect { .. }
+            | ClientAction::Release { .. }
+            | ClientAction::Acknowledge { .. } => None,
+        },
         // Success and giving up are effects; a failure says why.
         other => Some(Kind::Input(other.clone())),
     }
