@@ -259,4 +259,4 @@ impl<'s> Work<'s> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -19,6 +19,8 @@ mod retained;
 mod session;
 mod shared;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 
 pub use client::{
     Ack, ClientAction, ClientInput, Connect, ConnectionId, NEVER, RetainHandling, SubscribeOptions, Will,

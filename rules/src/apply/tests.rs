@@ -173,10 +173,10 @@ fn what_is_no_snapshot_is_refused() {
 }
 
 /// A generator of numbers that are the same in each run (Knuth's MMIX constants).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
@@ -347,7 +347,12 @@ fn check_rows(state: &State) {
     assert_eq!(state.next_deadline(), next);
     for (_, timer) in state.timers() {
         match &timer.purpose {
-            crate::Purpose::Minute | crate::Purpose::Window(_) => {}
+            crate::Purpose::Minute | crate::Purpose::Window(_) | crate::Purpose::MessageExpiry => {}
+            crate::Purpose::Grace(_) => {}
+            crate::Purpose::Will(client_id) | crate::Purpose::SessionExpiry(client_id) => {
+                let client = state.broker().client(client_id);
+                assert!(client.is_some_and(|client| client.connection().is_none()), "{timer:?}");
+            }
             crate::Purpose::Sequence(listener) => {
                 assert!(state.rows.sequences.contains_key(listener), "{timer:?}");
             }

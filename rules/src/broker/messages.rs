@@ -59,6 +59,14 @@ impl Messages {
         self.bytes
     }
 
+    /// In how many queues each stands; its bytes have to add up.
+    #[cfg(test)]
+    pub(super) fn uses(&self) -> BTreeMap<Id, u32> {
+        let bytes = self.by_id.values().map(|kept| kept.publication.bytes() as u64).sum::<u64>();
+        assert_eq!(bytes, self.bytes);
+        self.by_id.iter().map(|(id, kept)| (*id, kept.uses)).collect()
+    }
+
     /// The ids of those that are of no more use, and when the next one will be.
     pub(crate) fn expired(&self, now: Timestamp) -> (Vec<Id>, Option<Timestamp>) {
         let is_over = |kept: &Kept| kept.expires_at().is_some_and(|at| at <= now);

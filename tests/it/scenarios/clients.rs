@@ -49,7 +49,7 @@ impl Clients {
 pub(super) fn limits(text: &str) -> Option<BrokerLimits> {
     let mut limits = BrokerLimits::default();
     for word in text.split_whitespace() {
-        let Some((name, value)) = word.split_once('=') else { return None };
+        let (name, value) = word.split_once('=')?;
         let number: u32 = value.parse().unwrap();
         match name {
             "clients" => limits.clients_max = number,
