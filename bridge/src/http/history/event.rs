@@ -68,14 +68,8 @@ fn show_effect(effect: &Effect) -> Value {
             json!({ "effect": "run_ended", "run_id": id(run_id), "automation": automation, "ended": show_ended(ended) })
         }
         Effect::CommandQueued { command_id, entity_id, publish, run_id } => {
-            let mut fields = json!({
-                "effect": "command_queued",
-                "command_id": id(command_id),
-                "entity_id": entity_id,
-                "run_id": run_id.as_ref().map(|run_id| id(run_id)),
-            });
-            show_publish(publish, &mut fields);
-            fields
+            let about = json!({ "command_id": id(command_id), "entity_id": entity_id, "run_id": run_id.map(|run_id| id(&run_id)) });
+            show_publish("command_queued", about, publish)
         }
         Effect::CommandSent { command_id } => one("command_sent", "command_id", id(command_id)),
         Effect::CommandConfirmed { command_id, entity_id } => {
@@ -116,17 +110,12 @@ fn show_effect(effect: &Effect) -> Value {
         Effect::Released { automation } => one("released", "automation", automation),
         Effect::EntityAnnounced { entity_id } => one("entity_announced", "entity_id", entity_id),
         Effect::EntityWithdrawn { entity_id } => one("entity_withdrawn", "entity_id", entity_id),
-        Effect::ClientConnected { client_id, node, session_present } => json!({
-            "effect": "client_connected",
-            "client_id": client_id,
-            "about": node,
-            "session_present": session_present,
-        }),
-        Effect::ClientDisconnected { client_id, departure } => json!({
-            "effect": "client_disconnected",
-            "client_id": client_id,
-            "departure": show_departure(*departure),
-        }),
+        Effect::ClientConnected { client_id, node, session_present } => {
+            json!({ "effect": "client_connected", "client_id": client_id, "about": node, "session_present": session_present })
+        }
+        Effect::ClientDisconnected { client_id, departure } => {
+            json!({ "effect": "client_disconnected", "client_id": client_id, "departure": show_departure(*departure) })
+        }
     }
 }
 
@@ -135,12 +124,14 @@ fn one(effect: &str, key: &str, value: impl Serialize) -> Value {
     json!({ "effect": effect, key: value })
 }
 
-fn show_publish(publish: &Publish, fields: &mut Value) {
-    if let Some(fields) = fields.as_object_mut() {
+fn show_publish(effect: &str, mut about: Value, publish: &Publish) -> Value {
+    if let Some(fields) = about.as_object_mut() {
+        fields.insert("effect".into(), effect.into());
         fields.insert("topic".into(), publish.topic.clone().into());
         fields.insert("retain".into(), publish.retain.into());
         payload::show(&publish.payload, fields);
     }
+    about
 }
 
 fn show_timer(timer_id: TimerId, deadline: Timestamp, reason: &TimerReason) -> Value {
