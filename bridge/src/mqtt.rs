@@ -18,6 +18,7 @@ mod link;
 mod outgoing;
 mod ownership;
 mod recent;
+pub mod server;
 mod subscriptions;
 
 pub use counters::Status;

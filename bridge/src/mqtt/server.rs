@@ -1,0 +1,3 @@
+//! Gable as the broker: what MQTT clients connect to.
+
+pub mod wire;
