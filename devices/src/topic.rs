@@ -12,6 +12,36 @@ const LEVELS_MAX: usize = 200;
 
 /// Why a text is not a topic or a filter, in words that follow it: "`a//#b` is not ...".
 pub fn check_filter(filter: &str) -> Result<(), &'static str> {
+    check_pattern(filter)?;
+    if filter.split('/').next() == Some("$share") {
+        return Err("a shared subscription would hide messages from this home");
+    }
+    Ok(())
+}
+
+/// Says why a broker can not take `filter` in a subscription, if so: a shared one names its group
+/// (MQTT 5, section 4.8.2).
+pub fn check_subscription(filter: &str) -> Result<(), &'static str> {
+    match split_share(filter) {
+        Some(("", _)) => Err("the share name is empty"),
+        Some((share, _)) if share.contains(['+', '#']) => Err("a share name takes no wildcard"),
+        Some((_, filter)) => check_pattern(filter),
+        None if filter.starts_with("$share/") => Err("a filter follows the share name"),
+        None => check_pattern(filter),
+    }
+}
+
+/// Takes a shared subscription apart, into its share name and the filter.
+pub fn split_share(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix("$share/")?.split_once('/')
+}
+
+/// Whether a text has more levels than the checks let pass; then it is well formed all the same.
+pub fn is_too_deep(text: &str) -> bool {
+    text.split('/').count() > LEVELS_MAX
+}
+
+fn check_pattern(filter: &str) -> Result<(), &'static str> {
     check_length(filter)?;
     let levels: Vec<&str> = filter.split('/').collect();
     for (n, level) in levels.iter().enumerate() {
@@ -21,9 +51,6 @@ pub fn check_filter(filter: &str) -> Result<(), &'static str> {
         if level.contains('+') && *level != "+" {
             return Err("`+` stands alone in its level");
         }
-    }
-    if levels.first() == Some(&"$share") {
-        return Err("a shared subscription would hide messages from this home");
     }
     Ok(())
 }
@@ -38,7 +65,7 @@ fn check_length(text: &str) -> Result<(), &'static str> {
     match () {
         () if text.is_empty() => Err("it is empty"),
         () if text.len() > 65_535 => Err("it is longer than 65535 bytes"),
-        () if text.split('/').count() > LEVELS_MAX => Err("it has more than 200 levels"),
+        () if is_too_deep(text) => Err("it has more than 200 levels"),
         () if text.contains('\0') => Err("it holds a zero character"),
         () => Ok(()),
     }
@@ -268,5 +295,19 @@ mod tests {
             assert!(check_filter(filter).is_ok(), "{filter}");
         }
         assert!(check_topic("a/+").is_err() && check_topic("").is_err() && check_topic("a/b").is_ok());
+    }
+
+    #[test]
+    fn shared_subscriptions_name_a_group_and_a_filter() {
+        for filter in ["$share/g/a", "$share/g/#", "$share/g//", "$shared/a", "$share", "a/$share/#"] {
+            assert_eq!(check_subscription(filter), Ok(()), "{filter}");
+        }
+        for filter in
+            ["$share/", "$share/g", "$share//a", "$share/g/", "$share/+/a", "$share/#", "$share/g/#/a"]
+        {
+            assert!(check_subscription(filter).is_err(), "{filter}");
+        }
+        assert_eq!(split_share("$share/g/a/b"), Some(("g", "a/b")));
+        assert_eq!(split_share("a/b"), None);
     }
 }

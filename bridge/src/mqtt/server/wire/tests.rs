@@ -1,0 +1,1 @@
+//! Packets against the specification.
