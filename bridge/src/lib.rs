@@ -13,6 +13,7 @@ pub mod raft;
 pub mod simulate;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod socket;
 pub mod store;
 pub mod telemetry;
 mod timers;

@@ -1,6 +1,6 @@
-//! The MQTT edge: the link to a broker, what comes in over it and what goes out.
+//! The MQTT edge: Gable as the broker of its devices ([`server`]), or as a client of another one.
 //!
-//! Gable is a client (MQTT 3.1.1, rumqttc) of a broker that is there already, or of one that it
+//! As a client (MQTT 3.1.1, rumqttc) it speaks to a broker that is there already, or to one that it
 //! starts in its own process. Three tasks share the work: `link` polls the connection, `ingest`
 //! brings messages into the log and acknowledges them after commit, `dispatch` brings the outbox's
 //! rows to the broker.
@@ -21,7 +21,7 @@ mod recent;
 pub mod server;
 mod subscriptions;
 
-pub use counters::Status;
+pub use counters::Status as ClientStatus;
 
 use crate::raft::Replica;
 use counters::Counters;
@@ -32,6 +32,8 @@ use gable_rules::{InputKind, NodeId};
 use ingest::Ingest;
 use link::{Link, Options};
 use recent::Echoes;
+use serde::Serialize;
+use server::Server;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,57 +67,79 @@ const VIEW_MAX: Duration = Duration::from_secs(2);
 pub enum Error {
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
+    #[error(transparent)]
+    Server(#[from] server::Error),
 }
 
 /// The running MQTT edge; its tasks end when it is dropped.
 #[derive(Debug)]
 pub struct Mqtt {
-    counters: Counters,
     address: String,
     replica: Replica,
-    tasks: JoinSet<()>,
-    broker: Option<embedded::Broker>,
+    edge: Edge,
+}
+
+#[derive(Debug)]
+enum Edge {
+    Client { counters: Counters, tasks: JoinSet<()>, broker: Option<embedded::Broker> },
+    Server(Server),
 }
 
 impl Mqtt {
     /// Starts the broker, if it is to run in this process, and the tasks.
     pub async fn start(settings: &Settings, replica: Replica) -> Result<Mqtt, Error> {
         let broker = match settings.mqtt.mode {
+            MqttMode::Server => {
+                let server = Server::start(settings, replica.clone()).await?;
+                let address = server.address().map(|address| address.to_string()).unwrap_or_default();
+                return Ok(Mqtt { address, replica, edge: Edge::Server(server) });
+            }
             MqttMode::Embedded => Some(embedded::Broker::start(settings).await?),
             MqttMode::Attach => None,
         };
         let options = Options::new(settings, broker.as_ref().map(|broker| broker.address().port()));
-        let address = options.address().to_owned();
+        let address = broker
+            .as_ref()
+            .map_or_else(|| options.address().to_owned(), |broker| broker.address().to_string());
         let counters = Counters::default();
         let mut tasks = JoinSet::new();
         start_tasks(&mut tasks, settings, options, &replica, &counters);
-        Ok(Mqtt { counters, address, replica, tasks, broker })
+        Ok(Mqtt { address, replica, edge: Edge::Client { counters, tasks, broker } })
     }
 
     /// Returns what the edge did so far.
     pub fn status(&self) -> Status {
-        self.counters.status()
+        self.watch().status()
     }
 
     /// Returns a handle that tells the status for as long as anybody asks.
     pub fn watch(&self) -> StatusHandle {
-        StatusHandle(self.counters.clone())
+        StatusHandle(match &self.edge {
+            Edge::Client { counters, .. } => Watched::Client(counters.clone()),
+            Edge::Server(server) => Watched::Server(server.watch()),
+        })
     }
 
-    /// `host:port` of the broker.
+    /// `host:port` of the broker that devices use.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where the broker in this process listens, if there is one.
+    /// Where rumqttd listens, if it runs in this process.
     pub fn embedded_address(&self) -> Option<SocketAddr> {
-        self.broker.as_ref().map(embedded::Broker::address)
+        match &self.edge {
+            Edge::Client { broker, .. } => broker.as_ref().map(embedded::Broker::address),
+            Edge::Server(_) => None,
+        }
     }
 
     /// Ends the tasks, and tells the log that this node hears nothing more, so that others take over
     /// its topics at once.
-    pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+    pub async fn stop(self) {
+        match self.edge {
+            Edge::Client { mut tasks, .. } => tasks.shutdown().await,
+            Edge::Server(server) => server.stop().await,
+        }
         let farewell = self.replica.propose(InputKind::Link { up: false });
         // Without a leader the others find out by themselves.
         let _ = timeout(FAREWELL_MAX, farewell).await;
@@ -124,12 +148,29 @@ impl Mqtt {
 
 /// Tells the status of a node's MQTT edge.
 #[derive(Clone, Debug)]
-pub struct StatusHandle(Counters);
+pub struct StatusHandle(Watched);
+
+#[derive(Clone, Debug)]
+enum Watched {
+    Client(Counters),
+    Server(server::Watch),
+}
+
+/// What the edge did so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Status {
+    Client(ClientStatus),
+    Server(server::Status),
+}
 
 impl StatusHandle {
     /// Returns what the edge did so far.
     pub fn status(&self) -> Status {
-        self.0.status()
+        match &self.0 {
+            Watched::Client(counters) => Status::Client(counters.status()),
+            Watched::Server(server) => Status::Server(server.status()),
+        }
     }
 }
 
@@ -146,7 +187,8 @@ fn start_tasks(
     let (to_ingest, inbound) = mpsc::channel(INBOUND_MAX);
     let (to_dispatch, outbound) = mpsc::channel(OUTBOUND_MAX);
     let broker = match mqtt.mode {
-        MqttMode::Embedded => Broker::Embedded,
+        // It is not attached to anything, and does not come here.
+        MqttMode::Embedded | MqttMode::Server => Broker::Embedded,
         MqttMode::Attach if mqtt.shared_broker => Broker::Shared,
         MqttMode::Attach => Broker::Own,
     };

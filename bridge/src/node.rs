@@ -91,9 +91,7 @@ impl Node {
         let addresses = Addresses {
             peers: replica.listen_address(),
             http: listener.local_addr().unwrap_or(settings.http.listen),
-            mqtt: mqtt
-                .embedded_address()
-                .map_or_else(|| mqtt.address().to_owned(), |address| address.to_string()),
+            mqtt: mqtt.address().to_owned(),
         };
         let (stopping, stopped) = watch::channel(false);
         let (recover, recovered) = watch::channel(false);

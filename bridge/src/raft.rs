@@ -23,19 +23,20 @@ mod rpc;
 mod server;
 mod settings;
 mod snapshot_transfer;
-mod socket;
 mod state_machine;
 mod status;
+mod task;
 pub mod types;
 mod vigil;
 mod window;
 
 pub use self::core::ReadError;
-pub use home::Applied;
+pub use home::{Applied, Audience};
 pub use proposer::{INPUT_BYTES_MAX, ProposeError};
 pub use replica::{Error, Replica};
 pub use settings::{
     Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, RuleCache, SettingsError, Timing,
 };
 pub use status::{PeerStatus, Role, Status};
+pub(crate) use task::spawn;
 pub use window::{Committed, Settled};

@@ -17,5 +17,6 @@ mod validate;
 pub use load::{DEFAULT_FILE, Error};
 pub use secret::Secret;
 pub use settings::{
-    Cache, CachePolicy, Cluster, Embedded, History, Home, Http, Log, Mqtt, MqttMode, Node, Peer, Settings,
+    Cache, CachePolicy, Cluster, Embedded, History, Home, Http, Log, Mqtt, MqttMode, Node, Peer, Server,
+    Settings, Topics,
 };

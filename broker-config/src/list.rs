@@ -7,6 +7,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Reads a list of texts, or `a,b,c`.
@@ -17,6 +18,13 @@ pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
 /// Reads a list of paths, or `a,b,c`.
 pub(crate) fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
     read(deserializer, "a list of paths", |item| Ok(item.into()))
+}
+
+/// Reads a list of IP addresses with ports, or `a,b,c`.
+pub(crate) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    read(deserializer, "a list of IP addresses with ports", |item| {
+        item.parse().map_err(|_| format!("`{item}` is not an IP address with a port"))
+    })
 }
 
 /// Reads a list of `{ id, address }`, or `1=host:port,2=host:port`.

@@ -102,6 +102,9 @@ impl Settings {
         for (key, path) in [
             ("cluster.key_file", &mut self.cluster.key_file),
             ("mqtt.password_file", &mut self.mqtt.password_file),
+            ("mqtt.server.certificate", &mut self.mqtt.server.certificate),
+            ("mqtt.server.key", &mut self.mqtt.server.key),
+            ("mqtt.server.client_ca", &mut self.mqtt.server.client_ca),
             ("http.token_file", &mut self.http.token_file),
         ] {
             if let Some(path) = path {
@@ -429,6 +432,34 @@ mod tests {
         assert!(settings.home.files[0].is_absolute() && settings.home.files[0].ends_with("home.yaml"));
         assert_eq!(settings.home.files[1], PathBuf::from("/abs.yaml"));
         assert_eq!(settings.node.data_dir, PathBuf::from("here"));
+    }
+
+    #[test]
+    fn the_server_section_comes_by_every_way() {
+        let file = "[mqtt.server]\ncertificate = \"mqtt.crt\"\ntls_listen = [\"[::]:8883\"]\n";
+        let environment = [
+            KEY,
+            ("GABLE_MQTT__MODE", "server"),
+            ("GABLE_MQTT__SERVER__LISTEN", "127.0.0.1:1883, 10.0.0.1:1883"),
+            ("GABLE_MQTT__SERVER__KEY", "mqtt.key"),
+            ("GABLE_MQTT__SERVER__ALLOW_ANONYMOUS", "false"),
+            ("GABLE_MQTT__SERVER__TOPICS__RELAY", "frigate/+/snapshot,ota/#"),
+        ];
+        let server = load(file, &environment, &[("mqtt.server.grace_s", "3")]).unwrap().mqtt.server;
+        let addresses =
+            |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(addresses(&server.listen), ["127.0.0.1:1883", "10.0.0.1:1883"]);
+        assert_eq!(addresses(&server.tls_listen), ["[::]:8883"]);
+        assert!(server.certificate.is_some_and(|path| path.is_absolute() && path.ends_with("mqtt.crt")));
+        assert_eq!(server.key, Some("mqtt.key".into()));
+        assert_eq!((server.allow_anonymous, server.grace_s), (Some(false), 3));
+        assert_eq!(server.topics.relay, ["frigate/+/snapshot", "ota/#"]);
+        check(
+            "[mqtt.server]\nlisten = \"1883\"\n",
+            "gable.toml:2: `mqtt.server.listen`: expected array, found string",
+        );
+        let flag = load("", &[KEY], &[("mqtt.server.listen", "1883")]).unwrap_err();
+        assert_eq!(flag, "command line: `mqtt.server.listen`: `1883` is not an IP address with a port");
     }
 
     #[test]

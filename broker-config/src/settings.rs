@@ -1,5 +1,9 @@
 //! The sections and keys. `config/default.toml` says what each means; here are types and defaults.
 
+mod server;
+
+pub use server::{Server, Topics};
+
 use crate::{Secret, list};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -73,6 +77,7 @@ pub struct Mqtt {
     #[serde(deserialize_with = "list::texts")]
     pub extra_topics: Vec<String>,
     pub embedded: Embedded,
+    pub server: Server,
 }
 
 /// Where the broker runs.
@@ -84,6 +89,8 @@ pub enum MqttMode {
     Attach,
     /// In this process; Gable is its client over loopback.
     Embedded,
+    /// Gable is the broker.
+    Server,
 }
 
 /// The broker inside the process.
@@ -202,6 +209,7 @@ impl Default for Mqtt {
             max_packet_bytes: 4 << 20,
             extra_topics: Vec::new(),
             embedded: Embedded::default(),
+            server: Server::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What types can not say: values that contradict each other or would not work.
 
+mod server;
+
 use crate::settings::{Home, Mqtt, MqttMode, Settings};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -87,7 +89,7 @@ impl Home {
 impl Mqtt {
     fn validate(&self) -> Result<(), Finding> {
         ensure(!self.host.is_empty(), "mqtt.host", || "is empty".into())?;
-        ensure(self.port != 0 || self.mode == MqttMode::Embedded, "mqtt.port", || "must not be 0".into())?;
+        ensure(self.port != 0 || self.mode != MqttMode::Attach, "mqtt.port", || "must not be 0".into())?;
         // These four in a client id stop rumqttd's listener for good (its own check comes too late).
         ensure(!self.client_id.contains(['+', '$', '#', '/', '\0']), "mqtt.client_id", || {
             format!("`{}` must not contain + $ # /", self.client_id)
@@ -109,13 +111,14 @@ impl Mqtt {
                 format!("`{filter}` is not an MQTT topic filter")
             })?;
         }
-        self.validate_embedded()
+        match self.mode {
+            MqttMode::Attach => Ok(()),
+            MqttMode::Embedded => self.validate_embedded(),
+            MqttMode::Server => self.validate_server(),
+        }
     }
 
     fn validate_embedded(&self) -> Result<(), Finding> {
-        if self.mode != MqttMode::Embedded {
-            return Ok(());
-        }
         let embedded = &self.embedded;
         ensure(!self.shared_broker, "mqtt.shared_broker", || {
             "can not be true with mqtt.mode = \"embedded\": that broker dies with its node".into()

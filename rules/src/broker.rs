@@ -112,6 +112,11 @@ impl Broker {
         self.servers.contains(&node)
     }
 
+    /// Whether one node serves all clients.
+    pub fn is_alone(&self) -> bool {
+        self.servers.len() == 1
+    }
+
     /// Returns how much is kept at most.
     pub fn limits(&self) -> &BrokerLimits {
         &self.limits
@@ -249,7 +254,7 @@ impl Work<'_> {
             }
             ClientAction::Subscribe { subscriptions } => self.on_subscribe(client_id, id, subscriptions),
             ClientAction::Unsubscribe { filters } => self.on_unsubscribe(client_id, id, filters),
-            ClientAction::Acknowledge { acks } => self.on_acknowledge(client_id, acks),
+            ClientAction::Acknowledge { acks } => self.on_acknowledge(client_id, id, acks),
             ClientAction::Disconnect { sends_will, session_expiry_interval } => {
                 self.on_disconnect(client_id, *sends_will, *session_expiry_interval);
             }
@@ -258,7 +263,7 @@ impl Work<'_> {
         }
     }
 
-    fn on_acknowledge(&mut self, client_id: &str, acks: &[(u16, Ack)]) {
+    fn on_acknowledge(&mut self, client_id: &str, id: ConnectionId, acks: &[(u16, Ack)]) {
         let broker = &mut self.rows.broker;
         for (packet_id, ack) in acks {
             let done =
@@ -267,5 +272,7 @@ impl Work<'_> {
                 broker.messages.release(queued.message);
             }
         }
+        let received = acks.iter().filter(|(_, ack)| *ack == Ack::Received).map(|(packet_id, _)| *packet_id);
+        broker.answer(id, Answer::Acknowledged { received: received.collect() });
     }
 }

@@ -139,6 +139,10 @@ fn start_failure(error: node::Error) -> Failure {
             Exit::Start,
             "stop the other broker, or choose another address with --set mqtt.embedded.listen=127.0.0.1:PORT",
         ),
+        node::Error::Mqtt(mqtt::Error::Server(_)) => (
+            Exit::Start,
+            "check the section [mqtt.server]; another address is --set mqtt.server.listen=127.0.0.1:PORT",
+        ),
     };
     Failure::new(exit, error, hint)
 }

@@ -1,3 +1,186 @@
-//! Gable as the broker: what MQTT clients connect to.
+//! Gable as the MQTT broker of its devices: MQTT 3.1, 3.1.1 and 5 on every node, one broker on all.
+//!
+//! What a client publishes is committed before it is acknowledged, and delivered by every node to the
+//! clients that it holds. Packets come in by [`connection`], become wishes in [`session`], entries in
+//! the log, and answers and deliveries by the [`hub`]. What has to outlive a node is in
+//! [`gable_rules::broker`].
 
+mod admission;
+mod connection;
+mod counters;
+mod hub;
+mod mailbox;
+pub mod net;
+mod rights;
+pub mod session;
 pub mod wire;
+
+pub use counters::Counted;
+pub use net::Error;
+
+use crate::raft::Replica;
+use counters::Counters;
+use gable_broker_config::Settings;
+use gable_devices::Millis;
+use gable_rules::broker::BrokerLimits;
+use gable_rules::{InputKind, NodeId};
+use hub::Hub;
+use net::{Listeners, Transport};
+use serde::Serialize;
+use session::Quotas;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// What all connections of a server share.
+struct Context {
+    replica: Replica,
+    hub: Arc<Hub>,
+    counters: Counters,
+    quotas: Quotas,
+    packet_size_max: u32,
+    /// Bytes of messages that may wait for one client.
+    backlog_max: usize,
+    /// How long a client's packet may wait for the log.
+    patience: Duration,
+    numbers: AtomicU64,
+    stop: watch::Receiver<bool>,
+}
+
+impl Context {
+    fn new(
+        settings: &gable_broker_config::Server,
+        replica: Replica,
+        hub: Arc<Hub>,
+        counters: Counters,
+        stop: watch::Receiver<bool>,
+    ) -> Context {
+        Context {
+            replica,
+            hub,
+            counters,
+            quotas: Quotas {
+                receive_maximum: settings.receive_maximum,
+                in_flight_max: settings.max_inflight,
+                topic_aliases_max: settings.max_topic_aliases,
+                subscriptions_max: settings.max_subscriptions,
+            },
+            packet_size_max: u32::try_from(settings.max_packet_bytes).unwrap_or(u32::MAX),
+            backlog_max: settings.max_backlog_bytes,
+            patience: Duration::from_secs(settings.ack_patience_s),
+            numbers: AtomicU64::new(1),
+            stop,
+        }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The running server; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Vec<(Transport, SocketAddr)>,
+    watch: Watch,
+    stop: watch::Sender<bool>,
+    opening: AbortHandle,
+    tasks: JoinSet<()>,
+}
+
+/// Tells how a server does.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    hub: Arc<Hub>,
+    counters: Counters,
+    listeners: net::StatusHandle,
+}
+
+/// How a server does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Whether clients are served.
+    pub link_up: bool,
+    /// Clients that are connected to this node.
+    pub clients: usize,
+    #[serde(flatten)]
+    pub counted: Counted,
+    pub listeners: net::Status,
+}
+
+impl Watch {
+    /// Returns how the server does.
+    pub fn status(&self) -> Status {
+        Status {
+            link_up: self.hub.is_open(),
+            clients: self.hub.len(),
+            counted: self.counters.get(),
+            listeners: self.listeners.status(),
+        }
+    }
+}
+
+impl Server {
+    /// Starts to listen. Clients are served as soon as the log has taken note.
+    pub async fn start(settings: &Settings, replica: Replica) -> Result<Server, Error> {
+        let me = NodeId(settings.node.id);
+        let settings = &settings.mqtt.server;
+        let counters = Counters::default();
+        let hub = Arc::new(Hub::new(me, counters.clone()));
+        let listeners = Listeners::bind(settings).await?;
+        let addresses: Vec<_> = listeners.addresses().collect();
+        replica.set_audience(hub.clone());
+        let (stop, stopped) = watch::channel(false);
+        let context =
+            Arc::new(Context::new(settings, replica.clone(), hub.clone(), counters.clone(), stopped));
+        let mut tasks = JoinSet::new();
+        let opening = tasks.spawn(open(replica, hub.clone(), limits(settings)));
+        let watch = Watch { hub, counters, listeners: listeners.watch() };
+        tasks.spawn(
+            listeners.run(context.stop.clone(), move |accepted| connection::run(context.clone(), accepted)),
+        );
+        Ok(Server { addresses, watch, stop, opening, tasks })
+    }
+
+    /// Where it listens for clients, first for those without encryption.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses.first().map(|(_, address)| *address)
+    }
+
+    /// Returns what tells how it does, for as long as anybody asks.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// Says goodbye to the clients and ends.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.opening.abort();
+        // The listeners end when the clients have gone.
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// What the log keeps at most.
+fn limits(settings: &gable_broker_config::Server) -> BrokerLimits {
+    BrokerLimits {
+        clients_max: settings.max_clients,
+        subscriptions_max: settings.max_subscriptions,
+        retained_max: settings.max_retained,
+        retained_bytes_max: settings.max_retained_bytes,
+        queue_max: settings.max_queued,
+        queue_bytes_max: settings.max_queued_bytes,
+        session_expiry_max: settings.max_session_expiry_s,
+        grace: Millis::from_secs(settings.grace_s),
+    }
+}
+
+/// Tells the log that this node serves clients.
+async fn open(replica: Replica, hub: Arc<Hub>, limits: BrokerLimits) {
+    if replica.propose(InputKind::Serve(Some(limits))).await.is_ok() {
+        hub.open(replica.boot());
+    }
+}

@@ -9,7 +9,7 @@
 use super::frame::{self, FrameError, Kind, UNPROVEN_BYTES_MAX};
 use super::rpc::Purpose;
 use super::settings::ClusterKey;
-use super::socket::TcpStream;
+use crate::socket::TcpStream;
 use gable_rules::NodeId;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};

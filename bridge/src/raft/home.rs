@@ -4,8 +4,9 @@ use super::settings::RuleCache;
 use super::types::{Batch, Outcome};
 use super::window::Window;
 use crate::clock::Clock;
+use gable_rules::broker::Output;
 use gable_rules::{Effect, Input, LogIndex, Refusal, State};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::{broadcast, watch};
 
 /// How many applied entries a slow listener may lag before it loses some and is told so.
@@ -38,9 +39,20 @@ impl Applied {
     }
 }
 
+/// Takes what inputs mean for MQTT connections, at once and in their order, while the state stands
+/// still. It may not wait for anything.
+pub trait Audience: std::fmt::Debug + Send + Sync {
+    /// An input was applied.
+    fn take(&self, outputs: Vec<Output>, state: &State);
+
+    /// The state was taken over from a snapshot: inputs went by that were never told.
+    fn restored(&self, state: &State);
+}
+
 /// The home as of the last applied entry.
 #[derive(Debug)]
 pub(super) struct Home {
+    audience: OnceLock<Arc<dyn Audience>>,
     cache: RuleCache,
     state: RwLock<State>,
     applied: watch::Sender<LogIndex>,
@@ -55,6 +67,7 @@ impl Home {
         let mut state = State::new();
         state.set_cache(cache.policy, cache.capacity);
         Home {
+            audience: OnceLock::new(),
             cache,
             state: RwLock::new(state),
             applied: watch::Sender::new(LogIndex::default()),
@@ -63,6 +76,12 @@ impl Home {
             window,
             clock,
         }
+    }
+
+    /// Says who takes the outputs from now on. There is one at most.
+    pub(super) fn set_audience(&self, audience: Arc<dyn Audience>) {
+        // A second one has nothing to hear.
+        let _ = self.audience.set(audience);
     }
 
     /// Reads the state. The lock is held meanwhile, and applying waits for it.
@@ -91,7 +110,17 @@ impl Home {
     pub(super) fn apply(&self, index: LogIndex, batch: Batch) -> (Arc<Applied>, Vec<Outcome>) {
         let effects: Vec<_> = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            batch.inputs().iter().map(|input| state.apply(index, input)).collect()
+            let apply = |input| {
+                let effects = state.apply(index, input);
+                let outputs = state.take_outputs();
+                if let Some(audience) = self.audience.get()
+                    && !outputs.is_empty()
+                {
+                    audience.take(outputs, &state);
+                }
+                effects
+            };
+            batch.inputs().iter().map(apply).collect()
         };
         let outcomes: Vec<_> = effects.iter().map(|effects| outcome_of(effects)).collect();
         self.meet_stamps(&batch);
@@ -121,7 +150,13 @@ impl Home {
         state.set_cache(self.cache.policy, self.cache.capacity);
         let seen = state.last_origin(self.window.node());
         let now = state.now();
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        {
+            let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            *current = state;
+            if let Some(audience) = self.audience.get() {
+                audience.restored(&current);
+            }
+        }
         self.clock.applied(now);
         #[cfg(feature = "simulation")]
         crate::simulation::tell(self.window.node(), || crate::simulation::Sight::Installed {

@@ -7,7 +7,8 @@
 use super::frame::{self, BYTES_MAX, Frame, FrameError, Kind};
 use super::handshake::{self, HandshakeError, Identity};
 use super::rpc::{Numbered, Purpose, Request, Response};
-use super::socket::{self, OwnedReadHalf, OwnedWriteHalf, Task, TcpStream};
+use super::task::{self, Task};
+use crate::socket::{self, OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use gable_rules::NodeId;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -76,7 +77,7 @@ impl Link {
     pub(super) fn start(identity: Arc<Identity>, target: Target) -> Link {
         let (calls, queue) = mpsc::channel(QUEUE_MAX);
         let node = target.node;
-        socket::spawn(Worker { identity, target, queue, number: 0, backoff: Backoff::default() }.run());
+        task::spawn(Worker { identity, target, queue, number: 0, backoff: Backoff::default() }.run());
         Link { node, calls }
     }
 
@@ -218,7 +219,7 @@ impl Connection {
     fn over(stream: TcpStream, target: Target) -> Connection {
         let (reader, writer) = stream.into_split();
         let pending = Arc::new(Pending::default());
-        let reader = socket::spawn(read_answers(reader, pending.clone(), target));
+        let reader = task::spawn(read_answers(reader, pending.clone(), target));
         Connection { writer, pending, reader }
     }
 }

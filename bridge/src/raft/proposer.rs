@@ -71,6 +71,11 @@ impl Entrance {
         answered.await.map_err(|_| ProposeError::Stopped)
     }
 
+    pub(super) async fn submit(&self, kind: InputKind) -> Result<(), ProposeError> {
+        let (proposal, _) = self.proposal(kind)?;
+        self.queue.send(proposal).await.map_err(|_| ProposeError::Stopped)
+    }
+
     pub(super) fn try_propose(
         &self,
         kind: InputKind,

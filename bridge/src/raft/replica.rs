@@ -1,20 +1,21 @@
 //! The handle through which the rest of the process meets the log.
 
 use super::core::{Ballot, Core, Raft, ReadError};
-use super::home::{Applied, Home};
+use super::home::{Applied, Audience, Home};
 use super::liveness::Liveness;
 use super::network::Factory;
 use super::peers::Peers;
 use super::proposer::{Entrance, ProposeError, Proposer};
 use super::server::Server;
 use super::settings::{ReplicaSettings, SettingsError, Timing};
-use super::socket::{self, Task, TcpListener};
 use super::state_machine::{Growth, StateMachine};
 use super::status::{PeerStatus, Role, Status};
+use super::task::{self, Task};
 use super::types::{LogId, Peer, TypeConfig};
 use super::window::{Committed, Window};
 use super::{bootstrap, compaction, config, refill, vigil};
 use crate::clock::Clock;
+use crate::socket::{self, TcpListener};
 use crate::store::Store;
 use crate::store::history::History;
 use crate::timers;
@@ -134,19 +135,19 @@ impl Replica {
         core.raft.run();
         info!(node = %core.node, cluster = settings.cluster, address = %listen, %timing, "replication starts");
         let tasks = vec![
-            socket::spawn(role),
-            socket::spawn(death),
-            socket::spawn(server.run(listener)),
-            socket::spawn(proposer.run(queue)),
-            socket::spawn(liveness.run()),
-            socket::spawn(compaction::run(core.clone(), settings.compaction, growth)),
-            socket::spawn(refill::run(core.clone(), complete)),
-            socket::spawn(bootstrap::run(core.clone(), members.collect(), is_empty)),
+            task::spawn(role),
+            task::spawn(death),
+            task::spawn(server.run(listener)),
+            task::spawn(proposer.run(queue)),
+            task::spawn(liveness.run()),
+            task::spawn(compaction::run(core.clone(), settings.compaction, growth)),
+            task::spawn(refill::run(core.clone(), complete)),
+            task::spawn(bootstrap::run(core.clone(), members.collect(), is_empty)),
         ];
         let tasks = Mutex::new(tasks);
         let inner = Inner { core, entrance, timing, leading, fatal, history_complete, stop, tasks, listen };
         let replica = Replica(Arc::new(inner));
-        let timers = socket::spawn(timers::run(replica.clone()));
+        let timers = task::spawn(timers::run(replica.clone()));
         replica.tasks().push(timers);
         replica
     }
@@ -167,6 +168,22 @@ impl Replica {
         kind: InputKind,
     ) -> Result<impl Future<Output = Result<Committed, ProposeError>> + Send + use<>, ProposeError> {
         self.0.entrance.try_propose(kind)
+    }
+
+    /// Brings an input into the log, and returns as soon as it has its place behind this node's
+    /// earlier ones. What became of it, the audience hears.
+    pub async fn submit(&self, kind: InputKind) -> Result<(), ProposeError> {
+        self.0.entrance.submit(kind).await
+    }
+
+    /// Says who hears what inputs mean for MQTT connections. There is one at most, for good.
+    pub fn set_audience(&self, audience: Arc<dyn Audience>) {
+        self.0.core.home.set_audience(audience);
+    }
+
+    /// Which start of this node it is; part of the origin of its inputs.
+    pub fn boot(&self) -> u64 {
+        self.0.core.home.window.boot()
     }
 
     /// Reads the state as this node has applied it so far. Applying waits meanwhile, so `read`

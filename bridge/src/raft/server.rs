@@ -5,9 +5,9 @@ use super::frame::{self, BYTES_MAX, Frame, FrameError, Kind};
 use super::handshake::{self, HandshakeError};
 use super::offload::blocking;
 use super::rpc::{Arrived, Introduction, Numbered, Purpose, Request, Response};
-use super::snapshot_transfer;
-use super::socket::{self, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 use super::types::Batch;
+use super::{snapshot_transfer, task};
+use crate::socket::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
@@ -93,7 +93,7 @@ impl Server {
         let session =
             Session { core: self.core.clone(), proven: self.proven.clone(), refusals: self.refusals.clone() };
         let mut stop = self.stop.clone();
-        socket::spawn(async move {
+        task::spawn(async move {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => {}

@@ -2,8 +2,8 @@
 
 use super::frame::{self, BYTES_MAX, Frame, FrameError, Kind};
 use super::rpc::{Numbered, Response, SnapshotChunk, SnapshotEnd, SnapshotHead};
-use super::socket::{OwnedReadHalf, TcpStream};
 use super::types::{TypeConfig, Vote};
+use crate::socket::{OwnedReadHalf, TcpStream};
 use openraft::alias::SnapshotOf;
 use openraft::raft::SnapshotResponse;
 use sha2::{Digest, Sha256};

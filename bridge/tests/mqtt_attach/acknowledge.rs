@@ -1,6 +1,6 @@
 //! A message is acknowledged to the broker after it is committed and applied, and counts once.
 
-use super::bench::{Bench, attached, configure, edge, history, single, until, until_history, within};
+use super::bench::{Bench, attached, configure, counts, edge, history, single, until, until_history, within};
 use super::broker::Mosquitto;
 use super::device::Device;
 use gable::mqtt::Mqtt;
@@ -19,8 +19,8 @@ async fn what_is_not_committed_is_not_acknowledged() {
     let mut device = Device::connect(broker.port(), "device").await;
     device.publish("in/1", "a").await;
     device.publish("in/1", "b").await;
-    until("the messages to be heard", || mqtt.status().proposed == 2).await;
-    assert_eq!(mqtt.status().acknowledged, 0);
+    until("the messages to be heard", || counts(&mqtt).proposed == 2).await;
+    assert_eq!(counts(&mqtt).acknowledged, 0);
     assert_eq!(history(&first), Vec::<String>::new());
 
     // The process dies. The broker has both still, and delivers them to the next one.
@@ -30,7 +30,7 @@ async fn what_is_not_committed_is_not_acknowledged() {
     let (first, second) = (bench.replica(1).await, bench.replica(2).await);
     let mqtt = edge(&attached(1, &broker), &first).await;
     until_history(&first, &["in/1 a", "in/1 b"]).await;
-    until("the acknowledgements", || mqtt.status().acknowledged == 2).await;
+    until("the acknowledgements", || counts(&mqtt).acknowledged == 2).await;
     first.halt().await;
     second.halt().await;
 }
@@ -45,18 +45,18 @@ async fn a_lost_connection_does_not_double_what_waits_for_its_commit() {
     second.halt().await;
     drop(second);
     Device::connect(broker.port(), "device").await.publish("in/1", "a").await;
-    until("the message to be heard", || mqtt.status().proposed == 1).await;
+    until("the message to be heard", || counts(&mqtt).proposed == 1).await;
 
     broker.stop();
-    until("the link to be down", || !mqtt.status().link_up).await;
+    until("the link to be down", || !counts(&mqtt).link_up).await;
     broker.resume();
-    until("the message once more", || mqtt.status().heard == 2).await;
-    assert_eq!(mqtt.status().acknowledged, 0);
+    until("the message once more", || counts(&mqtt).heard == 2).await;
+    assert_eq!(counts(&mqtt).acknowledged, 0);
     let second = bench.replica(2).await;
-    until("the acknowledgement", || mqtt.status().acknowledged == 1).await;
+    until("the acknowledgement", || counts(&mqtt).acknowledged == 1).await;
     Device::connect(broker.port(), "device").await.publish("in/1", "b").await;
     until_history(&first, &["in/1 a", "in/1 b"]).await;
-    assert_eq!(mqtt.status().proposed, 2);
+    assert_eq!(counts(&mqtt).proposed, 2);
     first.halt().await;
     second.halt().await;
 }
@@ -84,9 +84,9 @@ async fn a_process_that_dies_before_its_acknowledgement_does_not_double_the_mess
     // The broker delivers both anew. Only the second, equal in content, is not in the log yet.
     assert_ne!(first.pkid, second.pkid);
     let mqtt = edge(&attached(1, &broker), &replica).await;
-    until("the acknowledgements", || mqtt.status().acknowledged == 2).await;
+    until("the acknowledgements", || counts(&mqtt).acknowledged == 2).await;
     assert_eq!(history(&replica), ["in/1 a", "in/1 a"]);
-    assert_eq!((mqtt.status().proposed, mqtt.status().passed_over), (1, 1));
+    assert_eq!((counts(&mqtt).proposed, counts(&mqtt).passed_over), (1, 1));
     replica.halt().await;
 }
 
@@ -102,6 +102,6 @@ async fn many_messages_keep_their_order() {
     }
     let expected: Vec<String> = (0..500).map(|n| format!("in/1 {n}")).collect();
     until_history(&replica, &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    until("the acknowledgements", || mqtt.status().acknowledged == 500).await;
+    until("the acknowledgements", || counts(&mqtt).acknowledged == 500).await;
     replica.halt().await;
 }

@@ -1,7 +1,7 @@
 //! Nodes with a log, a home and an MQTT edge, all in this process.
 
 use super::broker::Mosquitto;
-use gable::mqtt::Mqtt;
+use gable::mqtt::{ClientStatus, Mqtt, Status};
 use gable::raft::{ClusterKey, Replica, ReplicaSettings};
 use gable::store::history::{self, Filter, History, Kind, Position};
 use gable::store::{self, Identity, Store};
@@ -120,7 +120,7 @@ pub(super) async fn edge(settings: &Settings, replica: &Replica) -> Mqtt {
 }
 
 pub(super) async fn up(mqtt: &Mqtt) {
-    until("the link to be up", || mqtt.status().link_up).await;
+    until("the link to be up", || counts(mqtt).link_up).await;
 }
 
 /// Every message of a node's history, as `topic payload`.
@@ -174,4 +174,12 @@ pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// What a client of another broker did so far.
+pub(super) fn counts(mqtt: &Mqtt) -> ClientStatus {
+    match mqtt.status() {
+        Status::Client(status) => status,
+        Status::Server(status) => panic!("it is no client: {status:?}"),
+    }
 }

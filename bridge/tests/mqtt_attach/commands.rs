@@ -1,7 +1,7 @@
 //! What goes out: every promised command at least once, also over a broker that was away.
 
 use super::bench::{
-    Bench, attached, configure, edge, embedded, history, single, until, until_history, within,
+    Bench, attached, configure, counts, edge, embedded, history, single, until, until_history, within,
 };
 use super::broker::Mosquitto;
 use super::device::Device;
@@ -28,7 +28,7 @@ async fn a_command_is_published_and_settled() {
     let heard = device.hear().await;
     assert_eq!((heard.topic.as_str(), &heard.payload[..]), ("out", &b"1"[..]));
     until_settled(&replica).await;
-    assert_eq!(mqtt.status().published, 1);
+    assert_eq!(counts(&mqtt).published, 1);
     replica.halt().await;
 }
 
@@ -38,7 +38,7 @@ async fn a_command_waits_for_a_broker_that_is_away() {
     let (_bench, replica) = single().await;
     let mqtt = edge(&attached(1, &broker), &replica).await;
     broker.stop();
-    until("the link to be down", || !mqtt.status().link_up).await;
+    until("the link to be down", || !counts(&mqtt).link_up).await;
     promise(&replica, "1").await;
     assert_eq!(replica.read(|state| state.outbox().count()), 1);
     broker.resume();
@@ -62,7 +62,7 @@ async fn a_command_of_an_earlier_process_is_published() {
     let replica = bench.replica(1).await;
     let mqtt = edge(&attached(1, &broker), &replica).await;
     until_settled(&replica).await;
-    assert_eq!(mqtt.status().published, 1);
+    assert_eq!(counts(&mqtt).published, 1);
     let mut device = Device::connect(broker.port(), "device").await;
     device.subscribe("out").await;
     assert_eq!(&device.hear().await.payload[..], b"1");
@@ -94,7 +94,7 @@ async fn each_node_publishes_to_its_own_broker_and_the_echo_counts_once() {
         device.subscribe("out").await;
         assert_eq!(&device.hear().await.payload[..], b"1");
     }
-    until("both echoes to be heard", || edges.iter().all(|mqtt| mqtt.status().heard >= 1)).await;
+    until("both echoes to be heard", || edges.iter().all(|mqtt| counts(mqtt).heard >= 1)).await;
     until_history(&replicas[0], &["go 1", "out 1"]).await;
     promise(&replicas[0], "2").await;
     until_history(&replicas[0], &["go 1", "out 1", "go 2", "out 2"]).await;
@@ -114,8 +114,8 @@ async fn a_command_that_would_end_the_connection_is_not_published() {
     let mqtt = edge(&settings, &replica).await;
     promise(&replica, &"x".repeat(1_000)).await;
     promise(&replica, "small").await;
-    until("the small one to be published", || mqtt.status().published == 1).await;
-    assert_eq!(mqtt.status().unpublishable, 1);
-    assert!(mqtt.status().link_up);
+    until("the small one to be published", || counts(&mqtt).published == 1).await;
+    assert_eq!(counts(&mqtt).unpublishable, 1);
+    assert!(counts(&mqtt).link_up);
     replica.halt().await;
 }

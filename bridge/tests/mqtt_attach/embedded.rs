@@ -1,6 +1,6 @@
 //! The broker inside the process.
 
-use super::bench::{edge, embedded, single, until, until_history, up};
+use super::bench::{counts, edge, embedded, single, until, until_history, up};
 use super::device::Device;
 use gable::mqtt::embedded::{Broker, Error};
 use gable_broker_config::Secret;
@@ -58,7 +58,7 @@ async fn a_router_that_a_topic_ended_starts_anew() {
     let device = Device::connect(port, "device").await;
     // rumqttd takes the first byte of a topic for its first letter.
     device.send("\u{e9}t\u{e9}", "the end").await;
-    until("the link to be down", || !mqtt.status().link_up).await;
+    until("the link to be down", || !counts(&mqtt).link_up).await;
     up(&mqtt).await;
     Device::connect(port, "device").await.publish("in/1", "a").await;
     until_history(&replica, &["in/1 a"]).await;
@@ -76,6 +76,6 @@ async fn more_than_one_batch_of_messages_arrives() {
     }
     let expected: Vec<String> = (0..350).map(|n| format!("in/1 {n}")).collect();
     until_history(&replica, &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    until("the acknowledgements", || mqtt.status().acknowledged == 350).await;
+    until("the acknowledgements", || counts(&mqtt).acknowledged == 350).await;
     replica.halt().await;
 }

@@ -1,6 +1,6 @@
 //! What comes in: taken once, only where it is asked for, over lost connections too.
 
-use super::bench::{attached, configure, edge, embedded, history, single, until, until_history, up};
+use super::bench::{attached, configure, counts, edge, embedded, history, single, until, until_history, up};
 use super::broker::Mosquitto;
 use super::device::Device;
 use gable::mqtt::Mqtt;
@@ -19,8 +19,8 @@ async fn check(port: u16, replica: &gable::raft::Replica, mqtt: &Mqtt) {
         door.map(|door| door.state().to_owned())
     });
     assert_eq!(door.as_deref(), Some("on"));
-    until("the acknowledgements", || mqtt.status().acknowledged >= 2).await;
-    let status = mqtt.status();
+    until("the acknowledgements", || counts(mqtt).acknowledged >= 2).await;
+    let status = counts(mqtt);
     assert_eq!((status.heard, status.proposed, status.invalid), (3, 3, 0), "{status:?}");
 }
 
@@ -52,7 +52,7 @@ async fn a_broker_that_is_down_at_start_is_waited_for() {
     broker.stop();
     let (_bench, replica) = single().await;
     let mqtt = Mqtt::start(&attached(1, &broker), replica.clone()).await.unwrap();
-    assert!(!mqtt.status().link_up);
+    assert!(!counts(&mqtt).link_up);
     broker.resume();
     up(&mqtt).await;
     Device::connect(broker.port(), "device").await.publish("in/1", "a").await;
@@ -66,7 +66,7 @@ async fn subscriptions_are_made_again_at_a_broker_that_forgot_them() {
     let (_bench, replica) = single().await;
     let mqtt = edge(&attached(1, &broker), &replica).await;
     broker.forget();
-    until("the link to be down", || !mqtt.status().link_up).await;
+    until("the link to be down", || !counts(&mqtt).link_up).await;
     broker.resume();
     up(&mqtt).await;
     Device::connect(broker.port(), "device").await.publish("in/1", "a").await;
@@ -110,13 +110,13 @@ async fn retained_messages_count_once() {
 
     // The broker repeats it at every connection, and to every new process.
     broker.stop();
-    until("the link to be down", || !mqtt.status().link_up).await;
+    until("the link to be down", || !counts(&mqtt).link_up).await;
     broker.resume();
     up(&mqtt).await;
-    until("the retained message once more", || mqtt.status().passed_over >= 1).await;
+    until("the retained message once more", || counts(&mqtt).passed_over >= 1).await;
     mqtt.stop().await;
     let mqtt = edge(&attached(1, &broker), &replica).await;
-    until("the retained message once more", || mqtt.status().passed_over >= 1).await;
+    until("the retained message once more", || counts(&mqtt).passed_over >= 1).await;
     let mut device = Device::connect(broker.port(), "device").await;
     device.publish_retained("in/kept", "b").await;
     until_history(&replica, &["in/kept a", "in/kept b"]).await;
@@ -140,7 +140,7 @@ async fn a_topic_that_is_none_is_counted_and_kept_out() {
     device.publish("in/+", "a").await;
     device.publish("in/1", "b").await;
     until_history(&replica, &["in/1 b"]).await;
-    assert_eq!(mqtt.status().invalid, 1);
+    assert_eq!(counts(&mqtt).invalid, 1);
     replica.halt().await;
 }
 

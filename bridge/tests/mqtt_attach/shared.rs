@@ -1,6 +1,6 @@
 //! One broker for all nodes: each message is proposed once, and a survivor takes over.
 
-use super::bench::{Bench, attached, configure, edge, history, proposals, until};
+use super::bench::{Bench, attached, configure, counts, edge, history, proposals, until};
 use super::broker::Mosquitto;
 use super::device::Device;
 use gable::mqtt::Mqtt;
@@ -66,9 +66,9 @@ async fn each_message_is_proposed_once_and_a_survivor_takes_over() {
     publish(&mut device, 0..100).await;
     until_once(&replicas[0], 100).await;
     for mqtt in &edges {
-        let status = mqtt.status();
+        let status = counts(mqtt);
         assert!((10..=60).contains(&status.proposed), "each node has its share: {status:?}");
-        until("the acknowledgements", || mqtt.status().acknowledged == 100).await;
+        until("the acknowledgements", || counts(mqtt).acknowledged == 100).await;
     }
 
     // A node dies without a word; messages come while nobody knows it yet.
@@ -85,7 +85,7 @@ async fn each_message_is_proposed_once_and_a_survivor_takes_over() {
     until_ready(&replicas[0], 3).await;
     publish(&mut device, 200..300).await;
     until_once(&replicas[0], 300).await;
-    assert!(mqtt.status().proposed > 0, "{:?}", mqtt.status());
+    assert!(counts(&mqtt).proposed > 0, "{:?}", counts(&mqtt));
     for replica in replicas.iter().chain([&replica]) {
         replica.halt().await;
     }

@@ -47,6 +47,10 @@ pub enum Answer {
     Unsubscribed {
         existed: Vec<bool>,
     },
+    /// The messages of QoS 2 that the log knows now to be received: they may be released.
+    Acknowledged {
+        received: Vec<u16>,
+    },
     /// The connection was gone when the input came.
     Gone,
 }
@@ -55,6 +59,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
     Taken,
+    /// It was taken, and nobody gets it. Only the holder of a connection can know.
+    Unheard,
     /// It was delivered, and could not be retained: there is no room.
     NotRetained,
     /// A repetition of what was taken before.

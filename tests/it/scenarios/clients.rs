@@ -183,6 +183,7 @@ fn describe_answer(answer: &Answer) -> String {
         Answer::Released { is_known } => format!("released, known {is_known}"),
         Answer::Subscribed { granted, retained } => format!("subscribed {granted:?} [{}]", list(retained)),
         Answer::Unsubscribed { existed } => format!("unsubscribed {existed:?}"),
+        Answer::Acknowledged { received } => format!("acknowledged, to release {received:?}"),
         Answer::Gone => "gone".to_owned(),
     }
 }

@@ -1,0 +1,237 @@
+//! From the first bytes of a connection to a session: CONNECT, who may come in, what the log says.
+
+use super::Context;
+use super::mailbox::Mailbox;
+use super::net::{Accepted, Claim, Stream};
+use super::session::{Event, Rights, Session};
+use super::wire::{Connack, Connect, Detail, Encoder, Framer, Level, Outgoing, ReasonCode, decode_connect};
+use bytes::BytesMut;
+use gable_rules::InputKind;
+use gable_rules::broker::{self, Answer, ClientAction, ClientInput, Sending};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+/// How long the answer to a refused CONNECT may take to be sent.
+const REFUSAL_MAX: Duration = Duration::from_secs(2);
+
+/// A client that was let in.
+pub(super) struct Admitted {
+    pub(super) client_id: String,
+    pub(super) number: u64,
+    /// In seconds; 0 stands for ever.
+    pub(super) keep_alive: u16,
+    pub(super) rights: Box<dyn Rights + Send + Sync>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) session: Session,
+    pub(super) encoder: Encoder,
+    pub(super) framer: Framer,
+    /// What came behind the CONNECT.
+    pub(super) input: BytesMut,
+    /// The CONNACK.
+    pub(super) output: BytesMut,
+    pub(super) stream: Box<dyn Stream>,
+}
+
+/// What the log granted.
+struct Granted {
+    session_present: bool,
+    session_expiry_interval: u32,
+    is_kept: bool,
+    waiting: Vec<Sending>,
+}
+
+/// Lets a client in, or turns it away with the reason that its level knows.
+pub(super) async fn admit(context: &Context, accepted: Accepted) -> Option<Admitted> {
+    let Accepted { mut stream, peer, deadline, claim, .. } = accepted;
+    let mut framer = Framer::default();
+    let mut input = BytesMut::new();
+    let connect = match timeout_at(deadline, read_connect(&mut stream, &mut framer, &mut input)).await {
+        Ok(Some(Ok(connect))) => connect,
+        Ok(Some(Err(refusal))) => {
+            debug!(%peer, refusal = %refusal.refusal, "a CONNECT was refused");
+            let (encoder, answer) = refusal.answer()?;
+            refuse(&mut stream, &encoder, &answer).await;
+            return None;
+        }
+        Ok(None) | Err(_) => return None,
+    };
+    let encoder = Encoder::for_client(&connect);
+    match enter(context, &connect, &claim).await {
+        Ok((client_id, number, rights, mailbox, granted)) => {
+            framer.set_packet_size_max(context.packet_size_max);
+            let mut output = BytesMut::new();
+            let connack = connack(context, &connect, &client_id, &granted);
+            encoder.encode(&Outgoing::Connack(Box::new(connack)), &mut output).ok()?;
+            let session = Session::new(&connect, granted.is_kept, granted.waiting, &context.quotas);
+            let keep_alive = connect.keep_alive;
+            Some(Admitted {
+                client_id,
+                number,
+                keep_alive,
+                rights,
+                mailbox,
+                session,
+                encoder,
+                framer,
+                input,
+                output,
+                stream,
+            })
+        }
+        Err((reason, text)) => {
+            debug!(%peer, client_id = connect.client_id, %reason, text, "a client was turned away");
+            let detail = if text.is_empty() { Detail::default() } else { Detail::text(text) };
+            let connack = Connack { detail, ..Connack::new(reason) };
+            refuse(&mut stream, &encoder, &Outgoing::Connack(Box::new(connack))).await;
+            None
+        }
+    }
+}
+
+/// Reads until the first packet is there; none if the client went, or its first bytes are no packet
+/// that could be answered.
+async fn read_connect(
+    stream: &mut Box<dyn Stream>,
+    framer: &mut Framer,
+    input: &mut BytesMut,
+) -> Option<Result<Connect, super::wire::ConnectRefusal>> {
+    loop {
+        match framer.next(input) {
+            Ok(Some(frame)) => return Some(decode_connect(frame)),
+            Ok(None) => {}
+            Err(refusal) => {
+                debug!(%refusal, "the first bytes of a connection are no CONNECT");
+                return None;
+            }
+        }
+        if !matches!(stream.read_buf(input).await, Ok(1..)) {
+            return None;
+        }
+    }
+}
+
+type Entered = (String, u64, Box<dyn Rights + Send + Sync>, Arc<Mailbox>, Granted);
+
+async fn enter(
+    context: &Context,
+    connect: &Connect,
+    claim: &Claim,
+) -> Result<Entered, (ReasonCode, &'static str)> {
+    if connect.authentication.is_some() {
+        return Err((ReasonCode::BAD_AUTHENTICATION_METHOD, ""));
+    }
+    if !context.hub.is_open() {
+        return Err((ReasonCode::SERVER_UNAVAILABLE, NO_MAJORITY));
+    }
+    let rights: Box<dyn Rights + Send + Sync> = Box::new(super::rights::Everything);
+    if !claim.settle() {
+        return Err((ReasonCode::SERVER_BUSY, "too many clients connect at the same time"));
+    }
+    let client_id = match connect.client_id.as_str() {
+        "" => assigned_client_id(),
+        client_id => client_id.to_owned(),
+    };
+    let number = context.next_number();
+    let mailbox = Arc::new(Mailbox::new(context.backlog_max));
+    context.hub.add(number, &client_id, mailbox.clone());
+    let action = ClientAction::Connect(broker::Connect {
+        clean_start: connect.clean_start,
+        session_expiry_interval: connect.session_expiry_interval,
+        will: connect
+            .will
+            .clone()
+            .map(|will| broker::Will { publication: will.publication, delay_interval: will.delay_interval }),
+        username: connect.username.clone(),
+        protocol_version: match connect.level {
+            Level::V31 => 3,
+            Level::V311 => 4,
+            Level::V5 => 5,
+        },
+    });
+    let input =
+        |action| InputKind::Client(ClientInput { client_id: client_id.clone(), connection: number, action });
+    let entering = async {
+        context.replica.submit(input(action)).await.ok()?;
+        connected(&mailbox).await
+    };
+    match timeout(context.patience, entering).await {
+        Ok(Some(Ok(granted))) => Ok((client_id, number, rights, mailbox, granted)),
+        Ok(Some(Err(refused))) => {
+            context.hub.remove(number);
+            Err(refused)
+        }
+        Ok(None) | Err(_) => {
+            context.hub.remove(number);
+            // The CONNECT may yet be committed; this follows it. It fails only when the node stops.
+            let farewell = ClientAction::Disconnect { sends_will: false, session_expiry_interval: None };
+            let _ = timeout(context.patience, context.replica.submit(input(farewell))).await;
+            Err((ReasonCode::SERVER_UNAVAILABLE, NO_MAJORITY))
+        }
+    }
+}
+
+const NO_MAJORITY: &str = "no majority of the nodes can be reached";
+
+/// Waits for what the log says to a CONNECT.
+async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, (ReasonCode, &'static str)>> {
+    loop {
+        mailbox.notified().await;
+        let mut events = mailbox.take();
+        match events.pop_front() {
+            Some(Event::Answer(Answer::Connected {
+                session_present,
+                session_expiry_interval,
+                is_kept,
+                waiting,
+            })) => {
+                // What came behind the answer is for the session.
+                events.into_iter().for_each(|event| mailbox.push(event));
+                return Some(Ok(Granted { session_present, session_expiry_interval, is_kept, waiting }));
+            }
+            Some(Event::Answer(Answer::ConnectRefused)) => {
+                return Some(Err((ReasonCode::QUOTA_EXCEEDED, "there are as many clients as there may be")));
+            }
+            Some(_) => return None,
+            None => {}
+        }
+    }
+}
+
+fn connack(context: &Context, connect: &Connect, client_id: &str, granted: &Granted) -> Connack {
+    let is_shortened = granted.session_expiry_interval != connect.session_expiry_interval;
+    Connack {
+        session_present: granted.session_present,
+        session_expiry_interval: is_shortened.then_some(granted.session_expiry_interval),
+        receive_maximum: NonZeroU16::new(context.quotas.receive_maximum),
+        maximum_packet_size: std::num::NonZeroU32::new(context.packet_size_max),
+        assigned_client_identifier: connect.client_id.is_empty().then(|| client_id.to_owned()),
+        topic_alias_maximum: context.quotas.topic_aliases_max,
+        ..Connack::new(ReasonCode::SUCCESS)
+    }
+}
+
+/// A client id that nobody else has.
+fn assigned_client_id() -> String {
+    let mut bytes = [0; 10];
+    // Without randomness of the system the instant has to do.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes[..8].copy_from_slice(&Instant::now().elapsed().as_nanos().to_le_bytes()[..8]);
+    }
+    bytes.iter().fold("auto-".to_owned(), |id, byte| format!("{id}{byte:02x}"))
+}
+
+async fn refuse(stream: &mut Box<dyn Stream>, encoder: &Encoder, answer: &Outgoing<'_>) {
+    let mut output = BytesMut::new();
+    if encoder.encode(answer, &mut output).is_ok() {
+        let sending = async {
+            stream.write_all_buf(&mut output).await?;
+            stream.shutdown().await
+        };
+        // A client that does not take its refusal is refused all the same.
+        let _ = timeout(REFUSAL_MAX, sending).await;
+    }
+}
