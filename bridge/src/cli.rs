@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command's answer goes to stdout")]
 
+mod acl;
 mod bench;
 mod check;
 mod client;
@@ -20,6 +21,7 @@ mod status;
 mod timeline;
 mod trace;
 mod trial;
+mod user;
 mod why;
 mod why_not;
 
@@ -40,6 +42,7 @@ Examples:
   gable why light.hall                          what changed it, and which run wanted that
   gable why-not motion_light                    which condition kept it from running
   gable try home.yaml --from http://127.0.0.1:7180 --since 2h
+  gable user add hall_plug                      let a device use the MQTT server
   gable simulate --broker 127.0.0.1:1883        simulated sensors and bulbs over MQTT
   gable bench --quick                           what three nodes do on this machine
 
@@ -75,6 +78,8 @@ enum Command {
     Trace(trace::Args),
     Release(release::Args),
     Try(trial::Args),
+    User(user::Args),
+    Acl(acl::Args),
     Bench(bench::Args),
 }
 
@@ -92,6 +97,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Trace(args) => on_runtime(trace::run(args)),
         Command::Release(args) => on_runtime(release::run(args)),
         Command::Try(args) => on_runtime(trial::run(args)),
+        Command::User(args) => on_runtime(user::run(args)),
+        Command::Acl(args) => on_runtime(acl::run(args)),
         Command::Bench(args) => bench::run(args),
     };
     match result {

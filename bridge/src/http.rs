@@ -3,7 +3,9 @@
 //! One file per resource under `http/`, one `.route` line each here. Reads are served by the node
 //! that is asked; nothing is cached beyond what the replica itself keeps.
 
+mod access;
 mod automations;
+mod commit;
 pub(crate) mod error;
 mod guard;
 mod hide;
@@ -23,7 +25,7 @@ use crate::mqtt::StatusHandle;
 use crate::raft::Replica;
 use crate::store::ReadCache;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use error::ApiError;
 use gable_broker_config::Settings;
@@ -89,6 +91,10 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/why-not/{automation}", get(why_not::show))
         .route("/api/problems", get(problems::list))
         .route("/api/publish", post(publish::publish))
+        .route("/api/access", get(access::list))
+        .route("/api/access/explain", get(access::explain))
+        .route("/api/users/{name}", put(access::put_user).delete(access::delete_user))
+        .route("/api/roles/{name}", put(access::put_role).delete(access::delete_role))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(publish::BODY_BYTES_MAX))
@@ -100,7 +106,7 @@ fn router(api: Arc<Api>) -> Router {
 async fn unknown_route(uri: axum::http::Uri) -> ApiError {
     ApiError::not_found(
         format!("there is no {}", uri.path()),
-        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems, /api/traces, /api/why/ENTITY, /api/why-not/AUTOMATION; POST /api/publish, /api/automations/ID/release",
+        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems, /api/traces, /api/why/ENTITY, /api/why-not/AUTOMATION, /api/access, /api/access/explain; POST /api/publish, /api/automations/ID/release; PUT and DELETE /api/users/NAME, /api/roles/NAME",
     )
 }
 
@@ -108,7 +114,7 @@ async fn unknown_method(method: axum::http::Method, uri: axum::http::Uri) -> Api
     ApiError::new(
         axum::http::StatusCode::METHOD_NOT_ALLOWED,
         format!("{} does not take {method}", uri.path()),
-        "GET reads; only /api/publish and /api/automations/ID/release take POST",
+        "GET reads; only /api/publish and /api/automations/ID/release take POST, /api/users/NAME and /api/roles/NAME take PUT and DELETE",
     )
 }
 

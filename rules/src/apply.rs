@@ -165,6 +165,7 @@ impl<'s> Work<'s> {
             InputKind::Release { automation } => self.on_release(automation),
             InputKind::Serve(limits) => self.on_serve(node, limits.as_ref()),
             InputKind::Client(client) => self.on_client(input, client),
+            InputKind::Access(change) => self.on_access(change),
             // These come by other ways.
             InputKind::Message(_) | InputKind::Configure(_) => {}
         }

@@ -7,6 +7,7 @@
 //!
 //! The terms are MQTT's; sections without a document are those of MQTT 5.
 
+mod access;
 mod client;
 mod connect;
 mod index;
@@ -22,6 +23,10 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
+pub use access::{
+    ADMIN, ANONYMOUS, Access, AccessChange, DEVICE, Decision, Grant, READER, Right, RightError, RightSet,
+    User, Who,
+};
 pub use client::{
     Ack, ClientAction, ClientInput, Connect, ConnectionId, NEVER, RetainHandling, SubscribeOptions, Will,
     split_shared,
@@ -34,7 +39,7 @@ pub use retained::Retained;
 pub use session::Session;
 
 use crate::work::Work;
-use crate::{Input, Message, NodeId};
+use crate::{Effect, Input, Message, NodeId, Refusal};
 use gable_devices::Timestamp;
 use messages::Messages;
 use retained::RetainedMessages;
@@ -57,6 +62,7 @@ pub struct Broker {
     clients: BTreeMap<String, Client>,
     messages: Messages,
     groups: Groups,
+    access: Access,
     /// The subscriptions of kept sessions.
     #[serde(skip)]
     index: SubscriptionIndex<String>,
@@ -74,6 +80,8 @@ pub struct Broker {
 pub struct Client {
     pub(crate) connection: Option<Connection>,
     pub(crate) session: Option<Session>,
+    /// Who the client last proved to be, if it did.
+    pub(crate) username: Option<String>,
     /// The will of a connection that is gone, until its delay is over.
     pub(crate) delayed_will: Option<Publication>,
 }
@@ -110,6 +118,17 @@ impl Broker {
     /// Whether a node serves clients.
     pub fn is_server(&self, node: NodeId) -> bool {
         self.servers.contains(&node)
+    }
+
+    /// Returns who may do what.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Whether a client may do something with a topic, as the log knows the client.
+    pub(crate) fn allows(&self, client_id: &str, right: Right, topic: &str) -> bool {
+        let username = self.clients.get(client_id).and_then(|client| client.username.as_deref());
+        self.access.allows(Who { username, client_id }, right, topic)
     }
 
     /// Whether one node serves all clients.
@@ -230,6 +249,27 @@ impl Work<'_> {
                 self.rows.broker.servers.remove(&node);
                 self.on_node(node, |node| node.link = false);
             }
+        }
+    }
+
+    /// Users and roles change, at once for those that are connected. A user that is gone, or has
+    /// another password, has to connect anew.
+    pub(crate) fn on_access(&mut self, change: &AccessChange) {
+        let broker = &mut self.rows.broker;
+        let former = match change {
+            AccessChange::SetUser { name, .. } | AccessChange::RemoveUser { name } => {
+                broker.access.user(name).map(|user| (name.clone(), user.clone()))
+            }
+            AccessChange::SetRole { .. } | AccessChange::RemoveRole { .. } => None,
+        };
+        if let Err(why) = broker.access.change(change) {
+            return self.effect(Effect::Refused(Refusal::Invalid(why)));
+        }
+        let Some((name, former)) = former else { return };
+        let current = broker.access.user(&name);
+        let is_same = |user: &User| user.password == former.password && user.client_id == former.client_id;
+        if !current.is_some_and(is_same) {
+            self.expel(&name);
         }
     }
 

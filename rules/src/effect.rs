@@ -149,6 +149,8 @@ pub enum Departure {
     TakenOver,
     /// The node that held it died, and it did not come back in time.
     NodeLost,
+    /// Its user is gone or has another password.
+    Expelled,
 }
 
 /// Why an input was not taken.

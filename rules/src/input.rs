@@ -1,6 +1,6 @@
 //! What enters the core. This is the format of the log: variants are added, never renumbered.
 
-use crate::broker::{BrokerLimits, ClientInput, Publication};
+use crate::broker::{AccessChange, BrokerLimits, ClientInput, Publication};
 use crate::{Calendar, CommandId, ErrandId, ErrandOutcome, NodeId, TimerId};
 use gable_devices::{QoS, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub enum InputKind {
     Serve(Option<BrokerLimits>),
     /// A client of the origin did something.
     Client(ClientInput),
+    /// A person changes who may do what with MQTT.
+    Access(AccessChange),
 }
 
 /// An MQTT message, raw: only `apply` sees it in order with what changed its meaning.

@@ -234,6 +234,7 @@ impl Player<'_> {
             "release" => InputKind::Release { automation: rest.to_owned() },
             "link" => InputKind::Link { up: rest == "up" },
             "serve" => InputKind::Serve(clients::limits(rest)),
+            "user" | "role" => InputKind::Access(clients::access(word, rest)),
             "client" => InputKind::Client(self.clients.read(rest)),
             "seen" => {
                 let (node, up) = rest.split_once(' ').unwrap();

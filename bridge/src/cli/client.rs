@@ -4,8 +4,8 @@
 //! serves plain HTTP on a trusted address.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::header::{AUTHORIZATION, HOST};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -95,16 +95,26 @@ impl Client {
 
     /// Asks, and reads the answer as JSON.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
-        self.ask(Method::GET, path).await
+        self.ask(Method::GET, path, None).await
     }
 
     /// Tells the node to do something that needs no words, and reads the answer as JSON.
     pub(crate) async fn post(&self, path: &str) -> Result<Value, Error> {
-        self.ask(Method::POST, path).await
+        self.ask(Method::POST, path, None).await
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<Value, Error> {
-        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, path))
+    /// Puts something in a place, and reads the answer as JSON.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.ask(Method::PUT, path, Some(body)).await
+    }
+
+    /// Removes something, and reads the answer as JSON.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Error> {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let (status, body) = tokio::time::timeout(self.timeout, self.exchange(method, path, body))
             .await
             .map_err(|_| Error::TimedOut { address: self.address.clone(), seconds: self.timeout.as_secs() })?
             .map_err(|source| Error::Unreachable { address: self.address.clone(), source })?;
@@ -125,6 +135,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
+        body: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
@@ -133,7 +144,10 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Empty::<Bytes>::new())?;
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())))?;
         // The connection has to be polled for the answer to arrive; dropping it closes the socket.
         let answer = async {
             let answer = sender.send_request(request).await?;

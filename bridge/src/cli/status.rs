@@ -50,9 +50,31 @@ impl Targets {
 impl Targets {
     /// Asks the nodes in their order until one answers, be it with a refusal.
     pub(super) async fn ask(&self, path: &str) -> Result<Value, Failure> {
+        self.try_each(async |client| client.get(path).await).await
+    }
+
+    /// Tells the first node that answers to do something that needs no words.
+    pub(super) async fn post(&self, path: &str) -> Result<Value, Failure> {
+        self.try_each(async |client| client.post(path).await).await
+    }
+
+    /// Puts something in a place at the first node that answers.
+    pub(super) async fn put(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        self.try_each(async |client| client.put(path, &body).await).await
+    }
+
+    /// Removes something at the first node that answers.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.try_each(async |client| client.delete(path).await).await
+    }
+
+    async fn try_each(
+        &self,
+        ask: impl AsyncFn(Client) -> Result<Value, client::Error>,
+    ) -> Result<Value, Failure> {
         let mut last_error = None;
         for client in self.clients()? {
-            match client.get(path).await {
+            match ask(client).await {
                 Ok(answer) => return Ok(answer),
                 Err(error @ client::Error::Refused { .. }) => return Err(unreachable(error)),
                 Err(error) => last_error = Some(error),

@@ -11,6 +11,7 @@ mod counters;
 mod hub;
 mod mailbox;
 pub mod net;
+pub mod password;
 mod rights;
 pub mod session;
 pub mod wire;
@@ -26,6 +27,7 @@ use gable_rules::broker::BrokerLimits;
 use gable_rules::{InputKind, NodeId};
 use hub::Hub;
 use net::{Listeners, Transport};
+use password::Passwords;
 use serde::Serialize;
 use session::Quotas;
 use std::net::SocketAddr;
@@ -40,6 +42,7 @@ struct Context {
     replica: Replica,
     hub: Arc<Hub>,
     counters: Counters,
+    passwords: Passwords,
     quotas: Quotas,
     packet_size_max: u32,
     /// Bytes of messages that may wait for one client.
@@ -62,6 +65,7 @@ impl Context {
             replica,
             hub,
             counters,
+            passwords: Passwords::new(),
             quotas: Quotas {
                 receive_maximum: settings.receive_maximum,
                 in_flight_max: settings.max_inflight,

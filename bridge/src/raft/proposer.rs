@@ -394,6 +394,8 @@ pub(super) fn bytes_of(kind: &InputKind) -> usize {
             | InputKind::Serve(_)
             | InputKind::Leading => 0,
             InputKind::Client(client) => client.bytes(),
+            // Bounded by what the API takes.
+            InputKind::Access(_) => 1 << 10,
             InputKind::Release { automation } => automation.len(),
         }
 }

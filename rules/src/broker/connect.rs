@@ -1,6 +1,8 @@
 //! Connections come and go: sessions are taken up and end, wills are published or not.
 
-use super::{Answer, Client, CloseReason, Connect, Connection, ConnectionId, NEVER, Output, Session, Will};
+use super::{
+    Answer, Client, CloseReason, Connect, Connection, ConnectionId, NEVER, Output, Right, Session, Will,
+};
 use crate::effect::Departure;
 use crate::timer::{Purpose, Slot};
 use crate::work::Work;
@@ -19,7 +21,9 @@ impl Work<'_> {
         }
         self.take_over(client_id, connect.clean_start);
         self.cancel_slot(&Slot::SessionExpiry(client_id.to_owned()));
-        if connect.clean_start {
+        let client = self.rows.broker.clients.get(client_id);
+        // Nobody gets what waits for somebody else of the same client id.
+        if connect.clean_start || client.is_some_and(|client| client.username != connect.username) {
             self.end_session(client_id);
         }
         // The session goes on: its will must not be sent [MQTT-3.1.3-9].
@@ -29,6 +33,7 @@ impl Work<'_> {
         let session_expiry_interval = connect.session_expiry_interval.min(limits.session_expiry_max);
         let client = self.rows.broker.clients.entry(client_id.to_owned()).or_default();
         client.delayed_will = None;
+        client.username.clone_from(&connect.username);
         let session_present = client.session.is_some();
         if session_expiry_interval > 0 || session_present {
             client.session.get_or_insert_default().expiry_interval = session_expiry_interval;
@@ -131,7 +136,12 @@ impl Work<'_> {
         Some(connection)
     }
 
+    /// A right that was taken away meanwhile takes the will along.
     fn publish_will(&mut self, client_id: &str, will: Will) {
+        if !self.rows.broker.allows(client_id, Right::Write, &will.publication.topic) {
+            let text = "the will of a client is not published: it may not write there";
+            return self.notice(will.publication.topic.as_str(), text);
+        }
         let node = self.origin_of_wills();
         self.publish(Arc::new(will.publication), Some(client_id), node);
     }
@@ -155,7 +165,10 @@ impl Work<'_> {
 
     fn forget_client(&mut self, client_id: &str) {
         let clients = &mut self.rows.broker.clients;
-        if clients.get(client_id).is_some_and(|client| *client == Client::default()) {
+        let is_gone = |client: &Client| {
+            client.connection.is_none() && client.session.is_none() && client.delayed_will.is_none()
+        };
+        if clients.get(client_id).is_some_and(is_gone) {
             clients.remove(client_id);
         }
     }
@@ -173,6 +186,20 @@ impl Work<'_> {
     pub(crate) fn on_session_expired(&mut self, client_id: &str) {
         if self.rows.broker.connection(client_id).is_none() {
             self.end_session(client_id);
+        }
+    }
+
+    /// Ends the connections of a user; their wills are published if it still may.
+    pub(super) fn expel(&mut self, username: &str) {
+        let clients = self.rows.broker.clients.iter();
+        let its = clients.filter(|(_, client)| client.username.as_deref() == Some(username));
+        let its: Vec<String> = its.map(|(client_id, _)| client_id.clone()).collect();
+        for client_id in its {
+            if let Some(connection) = self.rows.broker.connection(&client_id) {
+                let id = connection.id;
+                self.rows.broker.output(Output::Close(id, CloseReason::Expelled));
+                self.depart(&client_id, Departure::Expelled);
+            }
         }
     }
 

@@ -76,6 +76,8 @@ pub enum CloseReason {
     TakenOver,
     /// Its node counted as dead for too long.
     NodeLost,
+    /// Its user is gone or has another password.
+    Expelled,
 }
 
 /// A message on its way to its subscribers.

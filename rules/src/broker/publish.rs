@@ -3,7 +3,7 @@
 use super::retained::expires_at;
 use super::session::Draft;
 use super::{
-    Answer, ConnectionId, Delivery, Output, Publication, Published, Reach, Sending, SubscribeOptions,
+    Answer, ConnectionId, Delivery, Output, Publication, Published, Reach, Right, Sending, SubscribeOptions,
 };
 use crate::timer::{Purpose, Slot};
 use crate::work::Work;
@@ -139,6 +139,9 @@ impl Work<'_> {
         let matching = broker.index.matches(&publication.topic).into_iter();
         let wanted = matching.filter_map(|(client_id, filters)| {
             let session = broker.clients.get(client_id)?.session.as_ref()?;
+            if !broker.allows(client_id, Right::Read, &publication.topic) {
+                return None;
+            }
             let options = filters.iter().filter_map(|filter| session.subscriptions.get(*filter));
             let wanted = Wanted::of(options, publisher == Some(client_id))?;
             (wanted.qos != QoS::AtMostOnce).then(|| (client_id.clone(), wanted))
@@ -159,7 +162,10 @@ impl Work<'_> {
 
     fn choose_shared(&mut self, topic: &str) -> Vec<(String, SubscribeOptions)> {
         let mut groups = std::mem::take(&mut self.rows.broker.groups);
-        let chosen = groups.choose(topic, |client_id| self.reach(client_id));
+        let chosen = groups.choose(topic, |client_id| match self.reach(client_id) {
+            _ if !self.rows.broker.allows(client_id, Right::Read, topic) => Reach::Never,
+            reach => reach,
+        });
         self.rows.broker.groups = groups;
         chosen
     }

@@ -3,7 +3,7 @@
 //! A clean session's own ones stay with the node that holds its connection, which proposes only its
 //! shared ones.
 
-use super::{Answer, ConnectionId, RetainHandling, Sending, SubscribeOptions, split_shared};
+use super::{Answer, ConnectionId, RetainHandling, Right, Sending, SubscribeOptions, split_shared};
 use crate::work::Work;
 use gable_devices::QoS;
 use gable_devices::topic::check_filter;
@@ -69,6 +69,9 @@ impl Work<'_> {
         let found: Vec<_> = self.rows.broker.retained(filter, self.rows.now).cloned().collect();
         let mut sendings = Vec::new();
         for retained in found {
+            if !self.rows.broker.allows(client_id, Right::Read, &retained.publication.topic) {
+                continue;
+            }
             let sending = retained.sending(options);
             if sending.qos == QoS::AtMostOnce {
                 sendings.push(sending);

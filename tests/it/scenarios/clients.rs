@@ -4,7 +4,10 @@
 //! serve [LIMIT=N ..]     the node begins to serve clients (`serve off`: it ceases to)
 //! client ID ACTION       a client did something, on its newest connection (`ID#N`: on its N-th)
 //!
-//! connect [kept] [expiry=SECONDS] [will=TOPIC=PAYLOAD] [delay=SECONDS] [retain]
+//! user NAME [gone|password=P] [role=R ..] [allow=RIGHTS:FILTER ..] [deny=RIGHTS:FILTER ..]
+//! role NAME [gone] [allow=RIGHTS:FILTER ..] [deny=RIGHTS:FILTER ..]
+//!
+//! connect [kept] [expiry=SECONDS] [will=TOPIC=PAYLOAD] [delay=SECONDS] [retain] [user=NAME]
 //! pub [qN] [id=N] [retain] [expires=SECONDS] TOPIC [PAYLOAD]
 //! release ID
 //! sub FILTER[:qN][:nl][:rap][:rhN][:idN] ..
@@ -17,8 +20,8 @@
 
 use gable_devices::{Millis, QoS};
 use gable_rules::broker::{
-    Ack, Answer, BrokerLimits, ClientAction, ClientInput, Connect, ConnectionId, Output, Publication,
-    Published, RetainHandling, Sending, SubscribeOptions, Will,
+    AccessChange, Ack, Answer, BrokerLimits, ClientAction, ClientInput, Connect, ConnectionId, Grant, Output,
+    Publication, Published, RetainHandling, Sending, SubscribeOptions, User, Will,
 };
 use std::collections::BTreeMap;
 
@@ -64,6 +67,34 @@ pub(super) fn limits(text: &str) -> Option<BrokerLimits> {
     Some(limits)
 }
 
+/// Reads what follows `user` or `role`.
+pub(super) fn access(kind: &str, text: &str) -> AccessChange {
+    let mut words = text.split(' ');
+    let name = words.next().unwrap().to_owned();
+    let mut user = User::default();
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        match key {
+            "gone" if kind == "user" => return AccessChange::RemoveUser { name },
+            "gone" => return AccessChange::RemoveRole { name },
+            "password" => user.password = Some(value.to_owned()),
+            "role" => {
+                user.roles.insert(value.to_owned());
+            }
+            "allow" | "deny" => {
+                let (rights, filter) = value.split_once(':').unwrap();
+                let (filter, rights) = (filter.to_owned(), rights.parse().unwrap());
+                user.grants.push(Grant { filter, rights, denies: key == "deny" });
+            }
+            _ => panic!("no part of a {kind}: {word}"),
+        }
+    }
+    match kind {
+        "user" => AccessChange::SetUser { name, user },
+        _ => AccessChange::SetRole { name, grants: user.grants },
+    }
+}
+
 fn action(verb: &str, rest: &str) -> ClientAction {
     let words = || rest.split_whitespace();
     let ids = || words().map(|word| word.parse::<u16>().unwrap());
@@ -96,6 +127,7 @@ fn connect(text: &str) -> Connect {
                 let publication = Publication { topic, payload, ..Publication::default() };
                 connect.will = Some(Will { publication, delay_interval: 0 });
             }
+            "user" => connect.username = Some(value.to_owned()),
             "delay" => connect.will.as_mut().unwrap().delay_interval = value.parse().unwrap(),
             "retain" => connect.will.as_mut().unwrap().publication.retain = true,
             _ => panic!("no option of connect: {word}"),

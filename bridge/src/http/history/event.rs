@@ -4,7 +4,7 @@ use crate::calendar::iso8601;
 use crate::http::payload;
 use crate::store::history::{Kind, Row};
 use gable_devices::{Publish, Timestamp};
-use gable_rules::broker::{ClientAction, ClientInput};
+use gable_rules::broker::{AccessChange, ClientAction, ClientInput};
 use gable_rules::{
     Departure, Effect, Ended, ErrandId, ErrandOutcome, InputKind, Message, Refusal, TimerId, TimerReason,
 };
@@ -169,6 +169,7 @@ fn show_input(input: &InputKind) -> Value {
         InputKind::Release { automation } => json!({ "input": "release", "automation": automation }),
         InputKind::Serve(limits) => json!({ "input": "serve", "up": limits.is_some() }),
         InputKind::Client(client) => show_client(client),
+        InputKind::Access(change) => show_access(change),
     }
 }
 
@@ -189,12 +190,23 @@ fn show_client(client: &ClientInput) -> Value {
     json!({ "input": "client", "client_id": client.client_id, "action": action, "filters": filters })
 }
 
+fn show_access(change: &AccessChange) -> Value {
+    let (what, name) = match change {
+        AccessChange::SetUser { name, .. } => ("set_user", name),
+        AccessChange::RemoveUser { name } => ("remove_user", name),
+        AccessChange::SetRole { name, .. } => ("set_role", name),
+        AccessChange::RemoveRole { name } => ("remove_role", name),
+    };
+    json!({ "input": "access", "change": what, "name": name })
+}
+
 fn show_departure(departure: Departure) -> &'static str {
     match departure {
         Departure::Left => "left",
         Departure::Lost => "lost",
         Departure::TakenOver => "taken_over",
         Departure::NodeLost => "node_lost",
+        Departure::Expelled => "expelled",
     }
 }
 

@@ -3,11 +3,14 @@
 use super::Context;
 use super::mailbox::Mailbox;
 use super::net::{Accepted, Claim, Stream};
+use super::password::{Verdict, WRONG_DELAY};
+use super::rights::ClientRights;
 use super::session::{Event, Rights, Session};
 use super::wire::{Connack, Connect, Detail, Encoder, Framer, Level, Outgoing, ReasonCode, decode_connect};
 use bytes::BytesMut;
 use gable_rules::InputKind;
-use gable_rules::broker::{self, Answer, ClientAction, ClientInput, Sending};
+use gable_rules::broker::{self, Answer, ClientAction, ClientInput, Right, Sending};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +49,7 @@ struct Granted {
 
 /// Lets a client in, or turns it away with the reason that its level knows.
 pub(super) async fn admit(context: &Context, accepted: Accepted) -> Option<Admitted> {
-    let Accepted { mut stream, peer, deadline, claim, .. } = accepted;
+    let Accepted { mut stream, peer, deadline, claim, identity, may_be_anonymous, .. } = accepted;
     let mut framer = Framer::default();
     let mut input = BytesMut::new();
     let connect = match timeout_at(deadline, read_connect(&mut stream, &mut framer, &mut input)).await {
@@ -60,7 +63,8 @@ pub(super) async fn admit(context: &Context, accepted: Accepted) -> Option<Admit
         Ok(None) | Err(_) => return None,
     };
     let encoder = Encoder::for_client(&connect);
-    match enter(context, &connect, &claim).await {
+    let visitor = Visitor { address: peer.ip(), identity, may_be_anonymous, claim };
+    match enter(context, &connect, &visitor).await {
         Ok((client_id, number, rights, mailbox, granted)) => {
             framer.set_packet_size_max(context.packet_size_max);
             let mut output = BytesMut::new();
@@ -114,30 +118,83 @@ async fn read_connect(
     }
 }
 
-type Entered = (String, u64, Box<dyn Rights + Send + Sync>, Arc<Mailbox>, Granted);
+/// What is known of a client besides its CONNECT.
+struct Visitor {
+    address: IpAddr,
+    /// Whom its certificate names.
+    identity: Option<String>,
+    may_be_anonymous: bool,
+    claim: Claim,
+}
 
-async fn enter(
+type TurnedAway = (ReasonCode, &'static str);
+
+/// Finds out who a client is; none is somebody without a name.
+async fn authenticate(
     context: &Context,
     connect: &Connect,
-    claim: &Claim,
-) -> Result<Entered, (ReasonCode, &'static str)> {
+    visitor: &Visitor,
+    client_id: &str,
+) -> Result<Option<String>, TurnedAway> {
+    let user = |name: &str| context.replica.read(|state| state.broker().access().user(name).cloned());
+    let (name, user) = match (&connect.username, &visitor.identity) {
+        // A certificate says who it is; another name needs its own password.
+        (name, Some(identity)) if name.as_ref().is_none_or(|name| name == identity) => {
+            let user = user(identity).ok_or((ReasonCode::NOT_AUTHORIZED, ""))?;
+            (identity.clone(), user)
+        }
+        (Some(name), _) => {
+            let user = user(name);
+            let hash = user.as_ref().and_then(|user| user.password.as_deref());
+            let password = connect.password.as_ref().map_or(&[][..], |password| &password.0);
+            match context.passwords.check(hash, password, visitor.address).await {
+                Verdict::Right => (name.clone(), user.unwrap_or_default()),
+                Verdict::Waits => return Err((ReasonCode::BANNED, "")),
+                Verdict::Wrong => {
+                    tokio::time::sleep(WRONG_DELAY).await;
+                    return Err((ReasonCode::BAD_USER_NAME_OR_PASSWORD, ""));
+                }
+            }
+        }
+        (None, _) if visitor.may_be_anonymous => return Ok(None),
+        (None, _) => return Err((ReasonCode::NOT_AUTHORIZED, "")),
+    };
+    if user.client_id.is_some_and(|bound| bound != client_id) {
+        return Err((ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, ""));
+    }
+    Ok(Some(name))
+}
+
+type Entered = (String, u64, Box<dyn Rights + Send + Sync>, Arc<Mailbox>, Granted);
+
+async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Result<Entered, TurnedAway> {
     if connect.authentication.is_some() {
         return Err((ReasonCode::BAD_AUTHENTICATION_METHOD, ""));
     }
     if !context.hub.is_open() {
         return Err((ReasonCode::SERVER_UNAVAILABLE, NO_MAJORITY));
     }
-    let rights: Box<dyn Rights + Send + Sync> = Box::new(super::rights::Everything);
-    if !claim.settle() {
-        return Err((ReasonCode::SERVER_BUSY, "too many clients connect at the same time"));
-    }
     let client_id = match connect.client_id.as_str() {
         "" => assigned_client_id(),
         client_id => client_id.to_owned(),
     };
+    let username = authenticate(context, connect, visitor, &client_id).await?;
+    let rights = ClientRights {
+        replica: context.replica.clone(),
+        username: username.clone(),
+        client_id: client_id.clone(),
+    };
+    let will = connect.will.as_ref();
+    if will.is_some_and(|will| !rights.allow(Right::Write, &will.publication.topic)) {
+        return Err((ReasonCode::NOT_AUTHORIZED, "the will's topic may not be written"));
+    }
+    if !visitor.claim.settle() {
+        return Err((ReasonCode::SERVER_BUSY, "too many clients connect at the same time"));
+    }
+    let rights: Box<dyn Rights + Send + Sync> = Box::new(rights);
     let number = context.next_number();
     let mailbox = Arc::new(Mailbox::new(context.backlog_max));
-    context.hub.add(number, &client_id, mailbox.clone());
+    context.hub.add(number, &client_id, username.clone(), mailbox.clone());
     let action = ClientAction::Connect(broker::Connect {
         clean_start: connect.clean_start,
         session_expiry_interval: connect.session_expiry_interval,
@@ -145,7 +202,7 @@ async fn enter(
             .will
             .clone()
             .map(|will| broker::Will { publication: will.publication, delay_interval: will.delay_interval }),
-        username: connect.username.clone(),
+        username,
         protocol_version: match connect.level {
             Level::V31 => 3,
             Level::V311 => 4,
@@ -177,7 +234,7 @@ async fn enter(
 const NO_MAJORITY: &str = "no majority of the nodes can be reached";
 
 /// Waits for what the log says to a CONNECT.
-async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, (ReasonCode, &'static str)>> {
+async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, TurnedAway>> {
     loop {
         mailbox.notified().await;
         let mut events = mailbox.take();

@@ -73,6 +73,7 @@ impl Ended {
             Ended::Session(End::Refused(refusal)) => Some(refusal.reason),
             Ended::Session(End::TakenOver) => Some(ReasonCode::SESSION_TAKEN_OVER),
             Ended::Session(End::NodeLost | End::Missed) | Ended::NoMajority => Some(ReasonCode::SERVER_BUSY),
+            Ended::Session(End::Expelled) => Some(ReasonCode::ADMINISTRATIVE_ACTION),
             Ended::Session(End::Overrun) => Some(ReasonCode::QUOTA_EXCEEDED),
             Ended::KeepAlive => Some(ReasonCode::KEEP_ALIVE_TIMEOUT),
             Ended::Stopping => Some(ReasonCode::SERVER_SHUTTING_DOWN),
@@ -86,7 +87,7 @@ impl Ended {
             Ended::Session(End::NodeLost | End::Missed | End::Overrun)
             | Ended::NoMajority
             | Ended::Stopping => Detail::text(self.to_string()),
-            Ended::Session(End::Refused(_) | End::TakenOver | End::Left(_))
+            Ended::Session(End::Refused(_) | End::TakenOver | End::Left(_) | End::Expelled)
             | Ended::Broken(_)
             | Ended::Closed
             | Ended::KeepAlive
@@ -99,7 +100,7 @@ impl Ended {
         match self {
             Ended::Session(End::Left(farewell)) => Some(*farewell),
             // The log has ended it, or the node's end will: clients may come back elsewhere first.
-            Ended::Session(End::TakenOver | End::NodeLost) | Ended::Stopping => None,
+            Ended::Session(End::TakenOver | End::NodeLost | End::Expelled) | Ended::Stopping => None,
             Ended::Session(End::Refused(_) | End::Overrun | End::Missed)
             | Ended::Broken(_)
             | Ended::Closed

@@ -10,8 +10,8 @@ use super::session::Event;
 use crate::raft::Audience;
 use gable_devices::{QoS, topic};
 use gable_rules::broker::{
-    Answer, ConnectionId, Delivery, Output, Published, RetainHandling, Sending, SubscribeOptions,
-    SubscriptionIndex,
+    Answer, ConnectionId, Delivery, Output, Published, RetainHandling, Right, Sending, SubscribeOptions,
+    SubscriptionIndex, Who,
 };
 use gable_rules::{NodeId, State};
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ struct Held {
 #[derive(Debug)]
 struct Connection {
     client_id: String,
+    username: Option<String>,
     /// Whether the session is kept in the log.
     is_kept: bool,
     subscriptions: BTreeMap<String, SubscribeOptions>,
@@ -62,9 +63,10 @@ impl Hub {
     }
 
     /// Adds a connection, whose CONNECT the log will answer.
-    pub(super) fn add(&self, number: u64, client_id: &str, mailbox: Arc<Mailbox>) {
+    pub(super) fn add(&self, number: u64, client_id: &str, username: Option<String>, mailbox: Arc<Mailbox>) {
         let connection = Connection {
             client_id: client_id.to_owned(),
+            username,
             is_kept: false,
             subscriptions: BTreeMap::new(),
             mailbox,
@@ -101,7 +103,10 @@ impl Hub {
                 RetainHandling::DoNotSend => false,
             };
             if is_wanted {
-                let found = state.broker().retained(&filter, state.now());
+                let connection = held.connections.get(&number);
+                let found = state.broker().retained(&filter, state.now()).filter(|found| {
+                    connection.is_some_and(|it| it.may_read(&found.publication.topic, state))
+                });
                 retained.extend(found.map(|found| found.sending(&options)));
             }
         }
@@ -145,7 +150,7 @@ impl Audience for Hub {
                     };
                     held.answer(number, answer, state);
                 }
-                Output::Deliver(delivery) => held.deliver(&delivery, &self.counters),
+                Output::Deliver(delivery) => held.deliver(&delivery, state, &self.counters),
                 Output::Close(id, reason) => {
                     if let Some(connection) = self.number(id).and_then(|number| held.remove(number)) {
                         connection.mailbox.push(Event::Close(reason));
@@ -162,6 +167,13 @@ impl Audience for Hub {
             connection.mailbox.push(Event::Missed);
         }
         *held = Held::default();
+    }
+}
+
+impl Connection {
+    fn may_read(&self, topic: &str, state: &State) -> bool {
+        let who = Who { username: self.username.as_deref(), client_id: &self.client_id };
+        state.broker().access().allows(who, Right::Read, topic)
     }
 }
 
@@ -253,12 +265,14 @@ impl Held {
             || state.topic_filters().iter().any(|filter| topic::covers(filter, topic))
     }
 
-    fn deliver(&self, delivery: &Delivery, counters: &Counters) {
+    fn deliver(&self, delivery: &Delivery, state: &State, counters: &Counters) {
+        let topic = &delivery.publication.topic;
         for (client_id, sending) in &delivery.queued {
             self.send(self.of_client(client_id), sending.clone(), counters);
         }
-        for (number, filters) in self.index.matches(&delivery.publication.topic) {
-            let Some(connection) = self.connections.get(number) else { continue };
+        for (number, filters) in self.index.matches(topic) {
+            let connection = self.connections.get(number);
+            let Some(connection) = connection.filter(|it| it.may_read(topic, state)) else { continue };
             let options = filters.iter().filter_map(|filter| connection.subscriptions.get(*filter));
             let Some(sending) = delivery.sending(&connection.client_id, options) else { continue };
             // What a kept session queues came with the delivery.

@@ -1,18 +1,32 @@
-//! What a client may do.
+//! What a client may do, asked of the state each time: a change counts at once.
 
 use super::session::Rights;
+use crate::raft::Replica;
+use gable_rules::broker::{Right, Who};
 
-/// Nothing is forbidden.
-#[derive(Debug)]
-pub(super) struct Everything;
+/// The rights of a client that was let in.
+pub(super) struct ClientRights {
+    pub(super) replica: Replica,
+    pub(super) username: Option<String>,
+    pub(super) client_id: String,
+}
 
-impl Rights for Everything {
+impl ClientRights {
+    /// Whether the client may do something with a topic, or with all that a filter stands for.
+    pub(super) fn allow(&self, right: Right, wanted: &str) -> bool {
+        let who = Who { username: self.username.as_deref(), client_id: &self.client_id };
+        self.replica.read(|state| state.broker().access().allows(who, right, wanted))
+    }
+}
+
+impl Rights for ClientRights {
     fn may_publish(&self, topic: &str) -> bool {
         // The server's own, and no topics at all.
-        !topic.starts_with("$SYS/") && !topic.starts_with("$share/")
+        let is_reserved = topic.starts_with("$SYS/") || topic.starts_with("$share/");
+        !is_reserved && self.allow(Right::Write, topic)
     }
 
-    fn may_subscribe(&self, _filter: &str) -> bool {
-        true
+    fn may_subscribe(&self, filter: &str) -> bool {
+        self.allow(Right::Subscribe, filter)
     }
 }

@@ -100,6 +100,8 @@ pub enum End {
     TakenOver,
     #[error("this node counted as dead for too long")]
     NodeLost,
+    #[error("the client's user is gone or has another password")]
+    Expelled,
     #[error("the client reads too slowly")]
     Overrun,
     #[error("this node was behind and has missed messages")]
@@ -213,6 +215,7 @@ impl Session {
             }
             Event::Close(CloseReason::TakenOver) => return Err(End::TakenOver),
             Event::Close(CloseReason::NodeLost) => return Err(End::NodeLost),
+            Event::Close(CloseReason::Expelled) => return Err(End::Expelled),
             Event::Overrun => return Err(End::Overrun),
             Event::Missed => return Err(End::Missed),
             Event::Answer(Answer::Acknowledged { received }) => {

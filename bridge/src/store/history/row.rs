@@ -2,7 +2,7 @@
 
 use crate::store::{Error, tables};
 use gable_devices::Timestamp;
-use gable_rules::broker::ClientAction;
+use gable_rules::broker::{AccessChange, ClientAction, User};
 use gable_rules::{Calendar, Effect, Hlc, Input, InputKind, LogIndex, Message, NodeId, Refusal, SourceFile};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -196,6 +196,11 @@ fn to_kind(kind: &InputKind) -> Option<Kind> {
             | ClientAction::Release { .. }
             | ClientAction::Acknowledge { .. } => None,
         },
+        // Hashes of passwords have no place here.
+        InputKind::Access(AccessChange::SetUser { name, .. }) => {
+            let (name, user) = (name.clone(), User::default());
+            Some(Kind::Input(InputKind::Access(AccessChange::SetUser { name, user })))
+        }
         // Success and giving up are effects; a failure says why.
         other => Some(Kind::Input(other.clone())),
     }
