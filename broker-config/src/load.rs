@@ -414,7 +414,8 @@ mod tests {
             "environment variable GABLE_MQTT__SHARED_BROKER: `mqtt.shared_broker`: can not be true with mqtt.mode = \
              \"embedded\": that broker dies with its node"
         );
-        let settings = load(file, &environment, &overrides[..2]).unwrap();
+        let overrides = [overrides[0], overrides[1], ("mqtt.mode", "attach")];
+        let settings = load(file, &environment, &overrides).unwrap();
         assert_eq!(settings.node.id, 2);
         assert_eq!(settings.http.listen.port(), 2);
         assert_eq!((settings.mqtt.host.as_str(), settings.mqtt.port), ("file", 3));

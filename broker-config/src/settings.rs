@@ -84,13 +84,13 @@ pub struct Mqtt {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MqttMode {
-    /// Elsewhere; Gable is its client.
+    /// Gable is the broker.
     #[default]
+    Server,
+    /// Elsewhere; Gable is its client.
     Attach,
     /// In this process; Gable is its client over loopback.
     Embedded,
-    /// Gable is the broker.
-    Server,
 }
 
 /// The broker inside the process.
@@ -196,7 +196,7 @@ impl Default for Cluster {
 impl Default for Mqtt {
     fn default() -> Mqtt {
         Mqtt {
-            mode: MqttMode::Attach,
+            mode: MqttMode::Server,
             host: "127.0.0.1".into(),
             port: 1883,
             client_id: String::new(),

@@ -261,7 +261,7 @@ impl LocalNode {
                  [cluster]\nname = \"local\"\nkey = \"{key}\"\n\
                  listen = \"{listen}\"\npeers = [{peers}]\n\n\
                  [http]\nlisten = \"{http}\"\n\n[home]\nfiles = [\"home.yaml\"]\n\n\
-                 [mqtt]\nmode = \"embedded\"\n\n[mqtt.embedded]\nlisten = \"{mqtt}\"\n",
+                 [mqtt]\nmode = \"server\"\n\n[mqtt.server]\nlisten = [\"{mqtt}\"]\n",
                 id = self.id,
             ),
         )

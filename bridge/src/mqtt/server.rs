@@ -45,6 +45,10 @@ struct Context {
     passwords: Passwords,
     quotas: Quotas,
     packet_size_max: u32,
+    /// The longest keep alive, in seconds; 0 stands for no limit.
+    keep_alive_max: u16,
+    /// PUBLISH packets that a client may send within a second; 0 stands for no limit.
+    messages_per_second_max: u32,
     /// Bytes of messages that may wait for one client.
     backlog_max: usize,
     /// How long a client's packet may wait for the log.
@@ -72,6 +76,8 @@ impl Context {
                 topic_aliases_max: settings.max_topic_aliases,
                 subscriptions_max: settings.max_subscriptions,
             },
+            keep_alive_max: settings.max_keep_alive_s,
+            messages_per_second_max: settings.max_messages_per_second,
             packet_size_max: u32::try_from(settings.max_packet_bytes).unwrap_or(u32::MAX),
             backlog_max: settings.max_backlog_bytes,
             patience: Duration::from_secs(settings.ack_patience_s),

@@ -227,6 +227,7 @@ mod tests {
     #[test]
     fn another_mode_looks_at_none_of_it() {
         let mut settings = Settings::default();
+        settings.mqtt.mode = MqttMode::Attach;
         settings.cluster.key = Some(Secret::new("0123456789abcdef"));
         settings.mqtt.server.listen.clear();
         assert_eq!(settings.validate(), Ok(()));

@@ -27,15 +27,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured, Failure> {
     rows.push(row("the program, MB", Spread::of(size.ok()), Some(15.0)));
     let table = Table {
         name: "footprint",
-        title: "Footprint of one node with its embedded broker".to_owned(),
+        title: "Footprint of one node, which is the broker as well".to_owned(),
         columns: &COLUMNS,
         rows,
-        notes: vec![
-            "Bytes as the system counts them (log, history and all); one event over MQTT is two log entries."
-                .to_owned(),
-            "Memory holds what the embedded broker keeps: mqtt.embedded.max_filter_bytes for each filter."
-                .to_owned(),
-        ],
+        notes: vec!["Bytes as the system counts them (log, history and all).".to_owned()],
     };
     Ok(vec![table].into())
 }

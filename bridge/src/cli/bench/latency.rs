@@ -43,7 +43,7 @@ async fn steady(bench: &Bench, cluster: &LocalCluster) -> Result<(Table, u64), F
     if let Some(mosquitto) = Mosquitto::start(&bench.folder("mosquitto")?).await {
         rows.push(floor(bench, "Mosquitto alone", mosquitto.address, count).await?);
     }
-    rows.push(floor(bench, "an embedded broker alone", brokers[leader], count).await?);
+    rows.push(floor(bench, "publish to delivery alone", brokers[leader], count).await?);
     for (from, name) in [(leader, "leader"), (follower, "follower")] {
         progress(format!("latency: {PER_SECOND} motions a second at the {name}'s broker"));
         let mut repeats = Vec::new();

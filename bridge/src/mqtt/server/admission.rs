@@ -71,7 +71,7 @@ pub(super) async fn admit(context: &Context, accepted: Accepted) -> Option<Admit
             let connack = connack(context, &connect, &client_id, &granted);
             encoder.encode(&Outgoing::Connack(Box::new(connack)), &mut output).ok()?;
             let session = Session::new(&connect, granted.is_kept, granted.waiting, &context.quotas);
-            let keep_alive = connect.keep_alive;
+            let keep_alive = granted_keep_alive(context, &connect);
             Some(Admitted {
                 client_id,
                 number,
@@ -266,9 +266,17 @@ fn connack(context: &Context, connect: &Connect, client_id: &str, granted: &Gran
         receive_maximum: NonZeroU16::new(context.quotas.receive_maximum),
         maximum_packet_size: std::num::NonZeroU32::new(context.packet_size_max),
         assigned_client_identifier: connect.client_id.is_empty().then(|| client_id.to_owned()),
+        server_keep_alive: Some(granted_keep_alive(context, connect)).filter(|it| *it != connect.keep_alive),
         topic_alias_maximum: context.quotas.topic_aliases_max,
         ..Connack::new(ReasonCode::SUCCESS)
     }
+}
+
+/// [MQTT-3.1.2-21] A client of level 5 is told; older ones keep what they asked for.
+fn granted_keep_alive(context: &Context, connect: &Connect) -> u16 {
+    let (asked, max) = (connect.keep_alive, context.keep_alive_max);
+    let is_longer = asked == 0 || asked > max;
+    if max > 0 && is_longer && connect.level == Level::V5 { max } else { asked }
 }
 
 /// A client id that nobody else has.

@@ -151,6 +151,7 @@ struct Connection<'c> {
     /// Bytes of packets that wait for the log; forgotten when none does.
     open_bytes: usize,
     deadlines: Deadlines,
+    rate: Rate,
     /// Whether the socket may hold back what was written to it.
     is_unflushed: bool,
 }
@@ -165,6 +166,14 @@ struct Deadlines {
     unwritten: Option<Instant>,
     /// When acknowledgements are told to the log.
     acks: Option<Instant>,
+    /// Until when nothing is read from a client that sends too many messages.
+    throttled: Option<Instant>,
+}
+
+/// How many messages a client sent within the second that began then.
+struct Rate {
+    since: Instant,
+    count: u32,
 }
 
 /// What a connection waited for.
@@ -199,7 +208,9 @@ impl<'c> Connection<'c> {
                 open: None,
                 unwritten: None,
                 acks: None,
+                throttled: None,
             },
+            rate: Rate { since: Instant::now(), count: 0 },
             is_unflushed: false,
         };
         (connection, admitted.stream)
@@ -278,7 +289,8 @@ impl<'c> Connection<'c> {
 
     /// Whether more may be read that would have to be answered.
     fn has_room(&self) -> bool {
-        self.session.open() < OPEN_MAX
+        self.deadlines.throttled.is_none()
+            && self.session.open() < OPEN_MAX
             && self.open_bytes < OPEN_BYTES_MAX
             && self.session.ready_len() < READY_MAX
     }
@@ -291,6 +303,7 @@ impl<'c> Connection<'c> {
             let packet = decode(self.session.level(), frame).map_err(End::Refused)?;
             if matches!(packet, Packet::Publish(_)) {
                 self.context.counters.received();
+                self.deadlines.throttled = self.rate.count(self.context.messages_per_second_max);
             }
             let todos = self.session.receive(packet, &*self.rights)?;
             self.open_bytes += size;
@@ -435,6 +448,7 @@ impl<'c> Connection<'c> {
     fn check_deadlines(&mut self) -> Result<(), Ended> {
         let now = Instant::now();
         let is_over = |since: Option<Instant>, patience| since.is_some_and(|since| since + patience <= now);
+        self.deadlines.throttled.take_if(|until| *until <= now);
         let deadlines = &self.deadlines;
         if deadlines.keep_alive.is_some_and(|keep_alive| deadlines.heard + keep_alive <= now)
             && self.has_room()
@@ -474,13 +488,25 @@ async fn send(writer: &mut WriteHalf<Box<dyn Stream>>, output: &mut BytesMut) ->
     }
 }
 
+impl Rate {
+    /// Counts a message; returns until when the client has to wait, if it sent too many.
+    fn count(&mut self, max: u32) -> Option<Instant> {
+        const SECOND: Duration = Duration::from_secs(1);
+        if self.since.elapsed() >= SECOND {
+            *self = Rate { since: Instant::now(), count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        (max > 0 && self.count >= max).then(|| self.since + SECOND)
+    }
+}
+
 impl Deadlines {
     fn next(&self, patience: Duration, reads: bool) -> Option<Instant> {
         // Who is not read from can not be heard.
         let keep_alive = self.keep_alive.filter(|_| reads).map(|keep_alive| self.heard + keep_alive);
         let open = self.open.map(|since| since + patience);
         let unwritten = self.unwritten.map(|since| since + WRITE_PATIENCE);
-        [keep_alive, open, unwritten, self.acks].into_iter().flatten().min()
+        [keep_alive, open, unwritten, self.acks, self.throttled].into_iter().flatten().min()
     }
 }
 
