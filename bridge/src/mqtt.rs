@@ -133,6 +133,14 @@ impl Mqtt {
         }
     }
 
+    /// Takes over what may change while it runs: the broker's certificates.
+    pub fn reload(&self) {
+        match &self.edge {
+            Edge::Server(server) => server.reload(),
+            Edge::Client { .. } => {}
+        }
+    }
+
     /// Ends the tasks, and tells the log that this node hears nothing more, so that others take over
     /// its topics at once.
     pub async fn stop(self) {

@@ -155,9 +155,11 @@ impl Node {
         }
     }
 
-    /// Puts this node's files of the home into force, whichever were offered last.
-    pub fn offer_home(&self) {
+    /// Puts this node's files of the home into force, whichever were offered last, and reads the
+    /// broker's certificates anew.
+    pub fn reload(&self) {
         self.reload.notify_one();
+        self.mqtt.reload();
     }
 
     /// Stops all parts: takes no more messages, hands leadership over, closes the log.

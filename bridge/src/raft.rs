@@ -18,6 +18,7 @@ mod offload;
 mod peers;
 mod proposer;
 mod refill;
+mod relay;
 mod replica;
 mod rpc;
 mod server;
@@ -33,6 +34,7 @@ mod window;
 pub use self::core::ReadError;
 pub use home::{Applied, Audience};
 pub use proposer::{INPUT_BYTES_MAX, ProposeError};
+pub use relay::Relayed;
 pub use replica::{Error, Replica};
 pub use settings::{
     Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, RuleCache, SettingsError, Timing,

@@ -21,7 +21,7 @@ Examples:
 
 Settings are taken from flags, then GABLE_* variables, then the file, then defaults.
 SIGTERM and SIGINT stop the node after it has handed leadership over; SIGHUP puts this node's
-files of the home into force.
+files of the home into force and reads the MQTT certificates anew.
 Exit codes: 0 stopped as asked, 2 wrong settings, 3 could not start, 4 must not go on.";
 
 /// Run one node of a cluster.
@@ -88,7 +88,7 @@ async fn live(settings: Settings, until_stdin_closes: bool) -> Result<ExitCode, 
                 // The store may be stuck in a failing disk, so nothing is waited for.
                 std::process::exit(Exit::Fatal as i32);
             }
-            Some(()) = hang_up.recv() => node.offer_home(),
+            Some(()) = hang_up.recv() => node.reload(),
             () = node.ready(), if !is_ready => {
                 is_ready = true;
                 let at = node.addresses();

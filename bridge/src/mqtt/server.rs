@@ -28,6 +28,7 @@ use gable_rules::{InputKind, NodeId};
 use hub::Hub;
 use net::{Listeners, Transport};
 use password::Passwords;
+use rights::Classes;
 use serde::Serialize;
 use session::Quotas;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ struct Context {
     hub: Arc<Hub>,
     counters: Counters,
     passwords: Passwords,
+    classes: Arc<Classes>,
     quotas: Quotas,
     packet_size_max: u32,
     /// The longest keep alive, in seconds; 0 stands for no limit.
@@ -70,6 +72,7 @@ impl Context {
             hub,
             counters,
             passwords: Passwords::new(),
+            classes: Arc::new(Classes::new(&settings.topics)),
             quotas: Quotas {
                 receive_maximum: settings.receive_maximum,
                 in_flight_max: settings.max_inflight,
@@ -96,6 +99,7 @@ impl Context {
 pub struct Server {
     addresses: Vec<(Transport, SocketAddr)>,
     watch: Watch,
+    certificates: Option<net::Certificates>,
     stop: watch::Sender<bool>,
     opening: AbortHandle,
     tasks: JoinSet<()>,
@@ -142,6 +146,7 @@ impl Server {
         let hub = Arc::new(Hub::new(me, counters.clone()));
         let listeners = Listeners::bind(settings).await?;
         let addresses: Vec<_> = listeners.addresses().collect();
+        let certificates = listeners.certificates();
         replica.set_audience(hub.clone());
         let (stop, stopped) = watch::channel(false);
         let context =
@@ -152,7 +157,7 @@ impl Server {
         tasks.spawn(
             listeners.run(context.stop.clone(), move |accepted| connection::run(context.clone(), accepted)),
         );
-        Ok(Server { addresses, watch, stop, opening, tasks })
+        Ok(Server { addresses, watch, certificates, stop, opening, tasks })
     }
 
     /// Where it listens for clients, first for those without encryption.
@@ -163,6 +168,12 @@ impl Server {
     /// Returns what tells how it does, for as long as anybody asks.
     pub fn watch(&self) -> Watch {
         self.watch.clone()
+    }
+
+    /// Reads the certificates anew, for connections to come. Broken files leave the old ones in use.
+    pub fn reload(&self) {
+        // What is wrong with them was logged.
+        let _ = self.certificates.as_ref().map(net::Certificates::reload);
     }
 
     /// Says goodbye to the clients and ends.

@@ -1,5 +1,6 @@
 //! The applied state and everything that hangs on it: readers, listeners, waiters.
 
+use super::relay::Relayed;
 use super::settings::RuleCache;
 use super::types::{Batch, Outcome};
 use super::window::Window;
@@ -45,6 +46,9 @@ pub trait Audience: std::fmt::Debug + Send + Sync {
     /// An input was applied.
     fn take(&self, outputs: Vec<Output>, state: &State);
 
+    /// Another node sent a message that goes by no log.
+    fn relayed(&self, relayed: &Relayed, state: &State);
+
     /// The state was taken over from a snapshot: inputs went by that were never told.
     fn restored(&self, state: &State);
 }
@@ -82,6 +86,13 @@ impl Home {
     pub(super) fn set_audience(&self, audience: Arc<dyn Audience>) {
         // A second one has nothing to hear.
         let _ = self.audience.set(audience);
+    }
+
+    /// Hands a message of another node on.
+    pub(super) fn relayed(&self, relayed: &Relayed) {
+        if let Some(audience) = self.audience.get() {
+            self.read(|state| audience.relayed(relayed, state));
+        }
     }
 
     /// Reads the state. The lock is held meanwhile, and applying waits for it.

@@ -34,6 +34,7 @@ struct Links {
     heartbeat: Link,
     forward: Link,
     history: Link,
+    relay: Link,
 }
 
 impl Patience {
@@ -82,6 +83,7 @@ impl Peers {
             Purpose::Heartbeat => &links.heartbeat,
             Purpose::Forward => &links.forward,
             Purpose::History => &links.history,
+            Purpose::Relay => &links.relay,
             // Each snapshot has its own connection.
             Purpose::Snapshot => return None,
         };
@@ -128,6 +130,7 @@ impl Links {
             heartbeat: link(Purpose::Heartbeat),
             forward: link(Purpose::Forward),
             history: link(Purpose::History),
+            relay: link(Purpose::Relay),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::liveness::Liveness;
 use super::network::Factory;
 use super::peers::Peers;
 use super::proposer::{Entrance, ProposeError, Proposer};
+use super::relay::{Relay, Relayed};
 use super::server::Server;
 use super::settings::{ReplicaSettings, SettingsError, Timing};
 use super::state_machine::{Growth, StateMachine};
@@ -65,6 +66,7 @@ pub struct Replica(Arc<Inner>);
 struct Inner {
     core: Core,
     entrance: Entrance,
+    relay: Relay,
     timing: Timing,
     listen: SocketAddr,
     leading: watch::Receiver<bool>,
@@ -145,7 +147,18 @@ impl Replica {
             task::spawn(bootstrap::run(core.clone(), members.collect(), is_empty)),
         ];
         let tasks = Mutex::new(tasks);
-        let inner = Inner { core, entrance, timing, leading, fatal, history_complete, stop, tasks, listen };
+        let inner = Inner {
+            core,
+            entrance,
+            relay: Relay::default(),
+            timing,
+            leading,
+            fatal,
+            history_complete,
+            stop,
+            tasks,
+            listen,
+        };
         let replica = Replica(Arc::new(inner));
         let timers = task::spawn(timers::run(replica.clone()));
         replica.tasks().push(timers);
@@ -174,6 +187,11 @@ impl Replica {
     /// earlier ones. What became of it, the audience hears.
     pub async fn submit(&self, kind: InputKind) -> Result<(), ProposeError> {
         self.0.entrance.submit(kind).await
+    }
+
+    /// Sends a message to the other nodes without the log; returns how many can not take it now.
+    pub fn relay(&self, relayed: &Arc<Relayed>) -> usize {
+        self.0.relay.send(&self.0.core, relayed)
     }
 
     /// Says who hears what inputs mean for MQTT connections. There is one at most, for good.

@@ -2,6 +2,7 @@
 //!
 //! The variants' order is the wire format: new ones are added at the end.
 
+use super::relay::Relayed;
 use super::types::{Batch, SnapshotMeta, TypeConfig, Vote};
 use crate::store::history::Chunk;
 use gable_devices::Timestamp;
@@ -11,6 +12,7 @@ use openraft::raft::{
     VoteResponse,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a connection is for. Traffic that must not wait for other traffic has its own connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub(super) enum Purpose {
     History,
     /// One snapshot, then the end.
     Snapshot,
+    /// Messages that go by no log.
+    Relay,
 }
 
 /// A request, with the number under which it is answered.
@@ -60,6 +64,7 @@ pub(super) enum Request<I = Batch> {
         from: LogIndex,
         until: LogIndex,
     },
+    Relay(Arc<Relayed>),
 }
 
 /// A request as it arrives.
@@ -80,6 +85,7 @@ pub(super) enum Response {
     History(Chunk),
     /// The node could not do it; the text says why.
     Failed(String),
+    Relayed,
 }
 
 /// The leader's clocks as they stood when it sent an append or a heartbeat.

@@ -129,9 +129,12 @@ impl Session {
         let (reader, writer) = stream.into_split();
         let ended = match purpose {
             Purpose::Snapshot => self.take_snapshot(reader, writer).await,
-            Purpose::Append | Purpose::Control | Purpose::Heartbeat | Purpose::Forward | Purpose::History => {
-                self.answer_requests(from, reader, writer).await
-            }
+            Purpose::Append
+            | Purpose::Control
+            | Purpose::Heartbeat
+            | Purpose::Forward
+            | Purpose::History
+            | Purpose::Relay => self.answer_requests(from, reader, writer).await,
         };
         match ended {
             Ok(()) | Err(FrameError::Closed | FrameError::Io(_)) => {}
@@ -263,6 +266,10 @@ async fn answer(core: &Core, from: NodeId, request: Arrived) -> Response {
         }
         Request::ReadIndex => read_index(core).await,
         Request::History { from, until } => history(core, from, until).await,
+        Request::Relay(relayed) => {
+            core.home.relayed(&relayed);
+            Response::Relayed
+        }
     }
 }
 

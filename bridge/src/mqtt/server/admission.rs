@@ -183,6 +183,7 @@ async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Resul
         replica: context.replica.clone(),
         username: username.clone(),
         client_id: client_id.clone(),
+        classes: context.classes.clone(),
     };
     let will = connect.will.as_ref();
     if will.is_some_and(|will| !rights.allow(Right::Write, &will.publication.topic)) {

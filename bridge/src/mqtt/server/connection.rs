@@ -4,15 +4,16 @@ use super::Context;
 use super::admission::{self, Admitted};
 use super::mailbox::Mailbox;
 use super::net::{Accepted, Stream};
-use super::session::{End, Event, Farewell, Item, Parcel, Reply, Rights, Session, Todo};
+use super::session::{Class, End, Event, Farewell, Item, Parcel, Reply, Rights, Session, Todo};
 use super::wire::{
     Delivery, Detail, Disconnect, EncodeError, Encoder, Framer, Level, Outgoing, Packet, ReasonCode, Refusal,
     decode,
 };
-use crate::raft::ProposeError;
+use crate::raft::{Audience, ProposeError, Relayed};
 use bytes::BytesMut;
+use gable_devices::QoS;
 use gable_rules::InputKind;
-use gable_rules::broker::{ClientAction, ClientInput, Sending};
+use gable_rules::broker::{ClientAction, ClientInput, Publication, Sending};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU16;
@@ -331,6 +332,10 @@ impl<'c> Connection<'c> {
                     self.propose(action).await?;
                     continue;
                 }
+                Todo::Relay(publication, class) => {
+                    self.relay(publication, class);
+                    continue;
+                }
                 Todo::Subscribe(subscriptions) => self.context.replica.read(|state| {
                     let max = self.context.quotas.subscriptions_max as usize;
                     self.context.hub.subscribe(self.number, subscriptions, max, state)
@@ -345,6 +350,17 @@ impl<'c> Connection<'c> {
             self.deadlines.open.get_or_insert_with(Instant::now);
         }
         Ok(())
+    }
+
+    /// Hands a message on without the log, at QoS 0: nobody could repeat it.
+    fn relay(&self, mut publication: Publication, class: Class) {
+        publication.qos = QoS::AtMostOnce;
+        let relayed = Arc::new(Relayed { publisher: Some(self.client_id.clone()), publication });
+        self.context.replica.read(|state| self.context.hub.relayed(&relayed, state));
+        if class == Class::Relay {
+            let missed = self.context.replica.relay(&relayed);
+            (0..missed).for_each(|_| self.context.counters.dropped());
+        }
     }
 
     async fn propose(&self, action: ClientAction) -> Result<(), Ended> {

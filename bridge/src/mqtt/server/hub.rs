@@ -7,7 +7,7 @@
 use super::counters::Counters;
 use super::mailbox::Mailbox;
 use super::session::Event;
-use crate::raft::Audience;
+use crate::raft::{Audience, Relayed};
 use gable_devices::{QoS, topic};
 use gable_rules::broker::{
     Answer, ConnectionId, Delivery, Output, Published, RetainHandling, Right, Sending, SubscribeOptions,
@@ -158,6 +158,17 @@ impl Audience for Hub {
                 }
             }
         }
+    }
+
+    fn relayed(&self, relayed: &Relayed, state: &State) {
+        let delivery = Delivery {
+            publication: Arc::new(relayed.publication.clone()),
+            publisher: relayed.publisher.clone(),
+            at: state.now(),
+            queued: BTreeMap::new(),
+            shared: Vec::new(),
+        };
+        self.lock().deliver(&delivery, state, &self.counters);
     }
 
     fn restored(&self, _state: &State) {

@@ -1,14 +1,40 @@
 //! What a client may do, asked of the state each time: a change counts at once.
 
-use super::session::Rights;
+use super::session::{Class, Rights};
 use crate::raft::Replica;
+use gable_broker_config::Topics;
+use gable_devices::topic;
 use gable_rules::broker::{Right, Who};
+use std::sync::Arc;
 
 /// The rights of a client that was let in.
 pub(super) struct ClientRights {
     pub(super) replica: Replica,
     pub(super) username: Option<String>,
     pub(super) client_id: String,
+    pub(super) classes: Arc<Classes>,
+}
+
+/// Which topics go by no log.
+#[derive(Debug)]
+pub(super) struct Classes {
+    relay: Vec<String>,
+    local: Vec<String>,
+}
+
+impl Classes {
+    pub(super) fn new(topics: &Topics) -> Classes {
+        Classes { relay: topics.relay.clone(), local: topics.local.clone() }
+    }
+
+    fn of(&self, topic: &str) -> Class {
+        let has = |filters: &[String]| filters.iter().any(|filter| topic::covers(filter, topic));
+        match () {
+            () if has(&self.local) => Class::Local,
+            () if has(&self.relay) => Class::Relay,
+            () => Class::Durable,
+        }
+    }
 }
 
 impl ClientRights {
@@ -24,6 +50,10 @@ impl Rights for ClientRights {
         // The server's own, and no topics at all.
         let is_reserved = topic.starts_with("$SYS/") || topic.starts_with("$share/");
         !is_reserved && self.allow(Right::Write, topic)
+    }
+
+    fn class(&self, topic: &str) -> Class {
+        self.classes.of(topic)
     }
 
     fn may_subscribe(&self, filter: &str) -> bool {

@@ -19,8 +19,8 @@ use super::wire::{
 use aliases::{AliasesIn, AliasesOut};
 use gable_devices::QoS;
 use gable_rules::broker::{
-    Ack, Answer, ClientAction, CloseReason, Published, RetainHandling, Sending, SubscribeOptions,
-    split_shared,
+    Ack, Answer, ClientAction, CloseReason, Publication, Published, RetainHandling, Sending,
+    SubscribeOptions, split_shared,
 };
 use outflow::{Outflow, Step};
 use pipeline::{Pipeline, Subscribing, Waiting};
@@ -37,6 +37,8 @@ pub enum Todo {
     /// The node notes these subscriptions of a clean session, and answers with
     /// [`Answer::Subscribed`].
     Subscribe(Vec<(String, SubscribeOptions)>),
+    /// The node hands a message on that goes by no log. Nothing answers.
+    Relay(Publication, Class),
     /// The node forgets these, and answers with [`Answer::Unsubscribed`].
     Unsubscribe(Vec<String>),
 }
@@ -114,6 +116,19 @@ pub trait Rights {
     fn may_publish(&self, topic: &str) -> bool;
     /// Whether it may subscribe with a filter, as it is written after `$share/GROUP/`.
     fn may_subscribe(&self, filter: &str) -> bool;
+    /// Which way a topic's messages go.
+    fn class(&self, topic: &str) -> Class;
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// By the log.
+    Durable,
+    /// To all nodes, without the log.
+    Relay,
+    /// To the clients of its node.
+    Local,
 }
 
 /// How much a session takes.
@@ -300,6 +315,17 @@ impl Session {
             self.pipeline.push(Waiting::Published { packet_id, qos, outcome });
         } else if !rights.may_publish(&publication.topic) {
             self.pipeline.push(Waiting::Denied { packet_id, qos });
+        } else if let class @ (Class::Relay | Class::Local) = class_of(&publication, rights) {
+            if qos == QoS::ExactlyOnce
+                && self.is_kept
+                && packet_id.is_some_and(|id| !self.received.insert(id))
+            {
+                let outcome = Published::Again;
+                self.pipeline.push(Waiting::Published { packet_id, qos, outcome });
+                return Ok(());
+            }
+            todos.push(Todo::Relay(publication, class));
+            self.pipeline.push(Waiting::Published { packet_id, qos, outcome: Published::Taken });
         } else {
             let kept_id = packet_id.filter(|_| self.is_kept && qos == QoS::ExactlyOnce);
             todos.push(Todo::Propose(ClientAction::Publish {
@@ -469,6 +495,7 @@ impl Session {
 
     /// Also of a message that is not known: it was released before.
     fn settle_release(&mut self, packet_id: NonZeroU16) {
+        self.received.remove(&packet_id);
         self.unsettled.remove(&packet_id);
         self.reply(Reply::Pubcomp(wire::Ack::new(packet_id, ReasonCode::SUCCESS)));
     }
@@ -495,6 +522,11 @@ impl Session {
     fn reply(&mut self, reply: Reply) {
         self.ready.push_back(Item::Reply(reply));
     }
+}
+
+/// What is retained is in the log whatever its topic.
+fn class_of(publication: &Publication, rights: &dyn Rights) -> Class {
+    if publication.retain { Class::Durable } else { rights.class(&publication.topic) }
 }
 
 const WRONG_ACK: &str = "an acknowledgement that does not follow from the message's QoS";

@@ -18,6 +18,14 @@ impl Rights for Most {
     fn may_subscribe(&self, filter: &str) -> bool {
         self.may_publish(filter)
     }
+
+    fn class(&self, topic: &str) -> Class {
+        match topic.split('/').next() {
+            Some("picture") => Class::Relay,
+            Some("here") => Class::Local,
+            _ => Class::Durable,
+        }
+    }
 }
 
 const QUOTAS: Quotas =
@@ -153,6 +161,7 @@ fn show_todo(todo: &Todo) -> String {
         }
         Todo::Propose(ClientAction::Release { packet_id }) => format!("propose release {packet_id}"),
         Todo::Propose(other) => format!("propose {other:?}"),
+        Todo::Relay(publication, class) => format!("relay {} {class:?}", publication.topic),
         Todo::Subscribe(subscriptions) => {
             let filters: Vec<&str> = subscriptions.iter().map(|(filter, _)| filter.as_str()).collect();
             format!("here sub {}", filters.join(" "))
@@ -284,6 +293,24 @@ fn refusals_are_told_where_the_level_can() {
             ("no 1", "UNSUBACK 3 [17, 0]"),
         ],
     );
+}
+
+#[test]
+fn what_goes_by_no_log_is_acknowledged_in_its_turn() {
+    for is_kept in [false, true] {
+        check(
+            Level::V5,
+            is_kept,
+            &[
+                ("pub 1 a 1", "propose a None"),
+                ("pub 1 picture/x 2", "relay picture/x Relay"),
+                ("pub 0 here/x", "relay here/x Local"),
+                ("taken", "PUBACK 1 0, PUBACK 2 0"),
+                ("pub 2 here/y 3", "relay here/y Local, PUBREC 3 0"),
+                ("pub 2 here/y 3", "PUBREC 3 0"),
+            ],
+        );
+    }
 }
 
 #[test]
@@ -424,6 +451,7 @@ impl Play {
                     });
                     continue;
                 }
+                Todo::Relay(..) => continue,
                 Todo::Subscribe(list) => subscribed(list.len()),
                 Todo::Unsubscribe(list) => unsubscribed(list.len()),
             };
