@@ -161,6 +161,11 @@ impl Broker {
         (self.retained.len(), self.retained.bytes())
     }
 
+    /// How many messages wait in sessions; one that several wait for counts once.
+    pub fn queue_len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// The bytes of the messages that wait in sessions.
     pub fn queue_bytes(&self) -> u64 {
         self.messages.bytes()

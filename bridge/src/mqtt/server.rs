@@ -14,6 +14,7 @@ pub mod net;
 pub mod password;
 mod rights;
 pub mod session;
+mod sys;
 pub mod wire;
 
 pub use counters::Counted;
@@ -35,6 +36,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use sys::Sys;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -152,7 +154,9 @@ impl Server {
         let context =
             Arc::new(Context::new(settings, replica.clone(), hub.clone(), counters.clone(), stopped));
         let mut tasks = JoinSet::new();
-        let opening = tasks.spawn(open(replica, hub.clone(), limits(settings)));
+        let interval = (settings.sys_interval_s > 0).then(|| Duration::from_secs(settings.sys_interval_s));
+        let sys = interval.map(|interval| Sys::new(replica.clone(), hub.clone(), counters.clone(), interval));
+        let opening = tasks.spawn(open(replica, hub.clone(), limits(settings), sys));
         let watch = Watch { hub, counters, listeners: listeners.watch() };
         tasks.spawn(
             listeners.run(context.stop.clone(), move |accepted| connection::run(context.clone(), accepted)),
@@ -199,9 +203,14 @@ fn limits(settings: &gable_broker_config::Server) -> BrokerLimits {
     }
 }
 
-/// Tells the log that this node serves clients.
-async fn open(replica: Replica, hub: Arc<Hub>, limits: BrokerLimits) {
-    if replica.propose(InputKind::Serve(Some(limits))).await.is_ok() {
-        hub.open(replica.boot());
+/// Tells the log that this node serves clients, and from then on clients how it does.
+async fn open(replica: Replica, hub: Arc<Hub>, limits: BrokerLimits, sys: Option<Sys>) {
+    if replica.propose(InputKind::Serve(Some(limits))).await.is_err() {
+        return;
     }
+    let Some(mut sys) = sys else { return hub.open(replica.boot()) };
+    // The first client finds them there.
+    sys.tell();
+    hub.open(replica.boot());
+    sys.run().await;
 }

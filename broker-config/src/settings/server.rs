@@ -45,6 +45,8 @@ pub struct Server {
     pub max_session_expiry_s: u32,
     pub grace_s: u64,
     pub ack_patience_s: u64,
+    /// 0 means none at all.
+    pub sys_interval_s: u64,
     pub topics: Topics,
 }
 
@@ -103,6 +105,7 @@ impl Default for Server {
             max_session_expiry_s: 30 * 24 * 3600,
             grace_s: 10,
             ack_patience_s: 10,
+            sys_interval_s: 10,
             topics: Topics::default(),
         }
     }

@@ -70,7 +70,8 @@ impl Server {
         within("mqtt.server.max_retained", self.max_retained, 1..=u32::MAX)?;
         within("mqtt.server.max_queued", self.max_queued, 1..=u32::MAX)?;
         within("mqtt.server.grace_s", self.grace_s, 0..=3_600)?;
-        within("mqtt.server.ack_patience_s", self.ack_patience_s, 1..=300)
+        within("mqtt.server.ack_patience_s", self.ack_patience_s, 1..=300)?;
+        within("mqtt.server.sys_interval_s", self.sys_interval_s, 0..=3_600)
     }
 
     /// What could not hold one packet would hold the largest one up for ever.
@@ -190,6 +191,7 @@ mod tests {
         check(|s| s.receive_maximum = 0, Some(("mqtt.server.receive_maximum", "must be 1 to 65535")));
         check(|s| s.grace_s = 3_601, Some(("mqtt.server.grace_s", "must be 0 to 3600")));
         check(|s| s.ack_patience_s = 0, Some(("mqtt.server.ack_patience_s", "must be 1 to 300")));
+        check(|s| s.sys_interval_s = 3_601, Some(("mqtt.server.sys_interval_s", "must be 0 to 3600")));
         check(|s| (s.grace_s, s.max_topic_aliases, s.max_keep_alive_s) = (0, 0, 0), None);
         check(
             |s| s.max_packet_bytes = 1_000,

@@ -55,6 +55,10 @@ impl Messages {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

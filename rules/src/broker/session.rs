@@ -54,6 +54,11 @@ impl Session {
         self.subscriptions.iter().map(|(filter, options)| (filter.as_str(), options))
     }
 
+    /// How many topic filters it is subscribed to.
+    pub fn subscriptions_len(&self) -> usize {
+        self.subscriptions.len()
+    }
+
     /// How many messages its client has not acknowledged.
     pub fn queue_len(&self) -> usize {
         self.queue.len()

@@ -191,6 +191,7 @@ impl<'c> Connection<'c> {
     fn new(context: &'c Context, admitted: Admitted) -> (Connection<'c>, Box<dyn Stream>) {
         // [MQTT-3.1.2-22]
         let keep_alive = Duration::from_millis(u64::from(admitted.keep_alive) * 1_500);
+        context.counters.admitted();
         let connection = Connection {
             context,
             client_id: admitted.client_id,
@@ -302,8 +303,9 @@ impl<'c> Connection<'c> {
             let Some(frame) = self.framer.next(&mut self.input).map_err(End::Refused)? else { return Ok(()) };
             let size = frame.size();
             let packet = decode(self.session.level(), frame).map_err(End::Refused)?;
-            if matches!(packet, Packet::Publish(_)) {
-                self.context.counters.received();
+            self.context.counters.packet_received();
+            if let Packet::Publish(publish) = &packet {
+                self.context.counters.message_received(publish.publication.payload.len());
                 self.deadlines.throttled = self.rate.count(self.context.messages_per_second_max);
             }
             let todos = self.session.receive(packet, &*self.rights)?;
@@ -329,6 +331,9 @@ impl<'c> Connection<'c> {
         while let Some(todo) = todos.pop_front() {
             let answer = match todo {
                 Todo::Propose(action) => {
+                    if let ClientAction::Subscribe { subscriptions } = &action {
+                        self.context.hub.ask(self.number, subscriptions);
+                    }
                     self.propose(action).await?;
                     continue;
                 }
@@ -411,8 +416,12 @@ impl<'c> Connection<'c> {
 
     fn write(&mut self, packet: &Outgoing<'_>) -> Result<(), Ended> {
         match self.encoder.encode(packet, &mut self.output) {
+            Ok(()) => {
+                self.context.counters.packet_sent();
+                Ok(())
+            }
             // A client that takes no SUBACK of the size it asked for gets none.
-            Ok(()) | Err(EncodeError::TooLarge(_)) => Ok(()),
+            Err(EncodeError::TooLarge(_)) => Ok(()),
             Err(error) => Err(End::Refused(Refusal::new(
                 ReasonCode::UNSPECIFIED_ERROR,
                 format!("a packet could not be written: {error}"),
@@ -441,7 +450,10 @@ impl<'c> Connection<'c> {
             subscription_identifiers: &sending.subscription_identifiers,
         };
         match self.encoder.encode(&Outgoing::Publish(delivery), &mut self.output) {
-            Ok(()) => self.context.counters.sent(),
+            Ok(()) => {
+                self.context.counters.packet_sent();
+                self.context.counters.message_sent(sending.publication.payload.len());
+            }
             // [MQTT-3.1.2-25] Then it counts as sent. Nor can a text be sent that is longer than a field.
             Err(error) => {
                 debug!(client_id = self.client_id, topic = sending.publication.topic, %error, "not sent");

@@ -7,14 +7,15 @@
 use super::counters::Counters;
 use super::mailbox::Mailbox;
 use super::session::Event;
+use super::sys::{Figures, Presence};
 use crate::raft::{Audience, Relayed};
-use gable_devices::{QoS, topic};
+use gable_devices::{QoS, Timestamp, topic};
 use gable_rules::broker::{
     Answer, ConnectionId, Delivery, Output, Published, RetainHandling, Right, Sending, SubscribeOptions,
     SubscriptionIndex, Who,
 };
 use gable_rules::{NodeId, State};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The connections of a node.
@@ -34,6 +35,9 @@ struct Held {
     by_client: BTreeMap<String, u64>,
     /// All subscriptions of the connections here but the shared ones.
     index: SubscriptionIndex<u64>,
+    figures: Figures,
+    /// The most clients that were connected at once.
+    clients_max: usize,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,9 @@ struct Connection {
     /// Whether the session is kept in the log.
     is_kept: bool,
     subscriptions: BTreeMap<String, SubscribeOptions>,
+    /// The subscriptions to figures in what the log was asked for, with their places, until it has
+    /// answered. As many as a client's packets may wait for the log.
+    asked: VecDeque<Vec<(usize, String, SubscribeOptions)>>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -69,6 +76,7 @@ impl Hub {
             username,
             is_kept: false,
             subscriptions: BTreeMap::new(),
+            asked: VecDeque::new(),
             mailbox,
         };
         self.lock().connections.insert(number, connection);
@@ -84,6 +92,38 @@ impl Hub {
         self.lock().connections.len()
     }
 
+    /// How many clients are connected, and what only this node knows of them.
+    pub(super) fn presence(&self) -> Presence {
+        let held = self.lock();
+        let clean = held.connections.values().filter(|connection| !connection.is_kept);
+        Presence {
+            connected: held.by_client.len(),
+            connected_max: held.clients_max,
+            subscriptions: clean.map(|connection| connection.subscriptions.len()).sum(),
+        }
+    }
+
+    /// Tells who is subscribed which figures have changed, and keeps them for who comes. The caller
+    /// holds the state.
+    pub(super) fn show(&self, figures: Vec<(String, String)>, at: Timestamp, state: &State) {
+        let mut held = self.lock();
+        for (topic, payload) in figures {
+            let Some(publication) = held.figures.set(topic, payload, at) else { continue };
+            let (queued, shared) = (BTreeMap::new(), Vec::new());
+            let delivery = Delivery { publication, publisher: None, at, queued, shared };
+            held.deliver(&delivery, state, &self.counters);
+        }
+    }
+
+    /// Notes that the log is asked for subscriptions: it does not know the figures.
+    pub(super) fn ask(&self, number: u64, subscriptions: &[(String, SubscribeOptions)]) {
+        let figures = subscriptions.iter().enumerate().filter(|(_, (filter, _))| Figures::are_in(filter));
+        let asked = figures.map(|(place, (filter, options))| (place, filter.clone(), *options)).collect();
+        if let Some(connection) = self.lock().connections.get_mut(&number) {
+            connection.asked.push_back(asked);
+        }
+    }
+
     /// Notes subscriptions of a clean session. The caller holds the state.
     pub(super) fn subscribe(
         &self,
@@ -97,17 +137,14 @@ impl Hub {
         for (filter, options) in subscriptions {
             let is_new = held.subscribe(number, &filter, options, subscriptions_max);
             granted.push(is_new.is_some());
-            let is_wanted = match options.retain_handling {
-                RetainHandling::Send => is_new.is_some(),
-                RetainHandling::SendIfNew => is_new == Some(true),
-                RetainHandling::DoNotSend => false,
-            };
-            if is_wanted {
-                let connection = held.connections.get(&number);
-                let found = state.broker().retained(&filter, state.now()).filter(|found| {
-                    connection.is_some_and(|it| it.may_read(&found.publication.topic, state))
-                });
+            if is_new.is_some_and(|is_new| wants_retained(&options, is_new))
+                && let Some(connection) = held.connections.get(&number)
+            {
+                let found = state.broker().retained(&filter, state.now());
+                let found = found.filter(|found| connection.may_read(&found.publication.topic, state));
                 retained.extend(found.map(|found| found.sending(&options)));
+                let figures = held.figures.matching(&filter, &options).into_iter();
+                retained.extend(figures.filter(|it| connection.may_read(&it.publication.topic, state)));
             }
         }
         Answer::Subscribed { granted, retained }
@@ -177,7 +214,8 @@ impl Audience for Hub {
         for connection in std::mem::take(&mut held.connections).into_values() {
             connection.mailbox.push(Event::Missed);
         }
-        *held = Held::default();
+        held.by_client.clear();
+        held.index = SubscriptionIndex::default();
     }
 }
 
@@ -224,15 +262,27 @@ impl Held {
     }
 
     /// Hands an answer on, after what it means for what the connection gets from now on.
-    fn answer(&mut self, number: u64, answer: Answer, state: &State) {
+    fn answer(&mut self, number: u64, mut answer: Answer, state: &State) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        match &answer {
+        match &mut answer {
             Answer::Connected { is_kept, .. } => {
                 connection.is_kept = *is_kept;
                 self.by_client.insert(connection.client_id.clone(), number);
+                self.clients_max = self.clients_max.max(self.by_client.len());
                 self.follow_session(number, state);
             }
-            Answer::Subscribed { .. } | Answer::Unsubscribed { .. } => self.follow_session(number, state),
+            Answer::Subscribed { granted, retained } => {
+                for (place, filter, options) in connection.asked.pop_front().unwrap_or_default() {
+                    let is_new = !connection.subscriptions.contains_key(&filter);
+                    if granted.get(place) == Some(&true) && wants_retained(&options, is_new) {
+                        let figures = self.figures.matching(&filter, &options).into_iter();
+                        retained
+                            .extend(figures.filter(|it| connection.may_read(&it.publication.topic, state)));
+                    }
+                }
+                self.follow_session(number, state);
+            }
+            Answer::Unsubscribed { .. } => self.follow_session(number, state),
             Answer::ConnectRefused
             | Answer::Published(_)
             | Answer::Released { .. }
@@ -306,5 +356,139 @@ impl Held {
         {
             counters.dropped();
         }
+    }
+}
+
+/// Whether a granted subscription is sent what is retained.
+fn wants_retained(options: &SubscribeOptions, is_new: bool) -> bool {
+    match options.retain_handling {
+        RetainHandling::Send => true,
+        RetainHandling::SendIfNew => is_new,
+        RetainHandling::DoNotSend => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gable_rules::broker::{ClientAction, ClientInput, Connect};
+    use gable_rules::{Hlc, Input, InputKind, LogIndex, Origin};
+
+    const FIGURE: &str = "$SYS/broker/uptime";
+
+    /// A hub with one client, whose number is 1, and the log that it follows.
+    struct World {
+        hub: Hub,
+        mailbox: Arc<Mailbox>,
+        state: State,
+        sequence: u64,
+    }
+
+    impl World {
+        fn new(session_expiry_interval: u32) -> World {
+            let hub = Hub::new(NodeId(1), Counters::default());
+            hub.open(1);
+            let mailbox = Arc::new(Mailbox::new(1 << 20));
+            hub.add(1, "c", None, mailbox.clone());
+            let mut world = World { hub, mailbox, state: State::new(), sequence: 0 };
+            world.show("1 seconds");
+            world.apply(InputKind::Serve(Some(gable_rules::broker::BrokerLimits::default())));
+            let connect = Connect { session_expiry_interval, protocol_version: 5, ..Connect::default() };
+            world.client(ClientAction::Connect(connect));
+            assert_eq!(world.got(), [""; 0]);
+            world
+        }
+
+        fn apply(&mut self, kind: InputKind) {
+            self.sequence += 1;
+            let origin = Origin { node: NodeId(1), boot: 1, sequence: self.sequence };
+            let input = Input { at: Timestamp(1_000), origin, heard: Hlc::default(), kind };
+            self.state.apply(LogIndex(self.sequence), &input);
+            self.hub.take(self.state.take_outputs(), &self.state);
+        }
+
+        fn client(&mut self, action: ClientAction) {
+            self.apply(InputKind::Client(ClientInput { client_id: "c".to_owned(), connection: 1, action }));
+        }
+
+        fn show(&self, payload: &str) {
+            let figures = vec![(FIGURE.to_owned(), payload.to_owned())];
+            self.hub.show(figures, Timestamp(1_000), &self.state);
+        }
+
+        /// Subscribes as the session of this client would.
+        fn subscribe(&mut self, filters: &[&str], options: SubscribeOptions, is_kept: bool) {
+            let subscriptions: Vec<_> =
+                filters.iter().map(|filter| ((*filter).to_owned(), options)).collect();
+            if is_kept {
+                self.hub.ask(1, &subscriptions);
+                self.client(ClientAction::Subscribe { subscriptions });
+            } else {
+                let answer = self.hub.subscribe(1, subscriptions, 10, &self.state);
+                self.mailbox.push(Event::Answer(answer));
+            }
+        }
+
+        /// What has come since this was last asked: payloads, `retained` in front of those.
+        fn got(&self) -> Vec<String> {
+            let mut got = Vec::new();
+            for event in self.mailbox.take() {
+                let sendings = match event {
+                    Event::Answer(Answer::Subscribed { retained, .. }) => retained,
+                    Event::Send(sending) => vec![sending],
+                    _ => Vec::new(),
+                };
+                got.extend(sendings.iter().map(|sending| {
+                    let payload = String::from_utf8_lossy(&sending.publication.payload);
+                    if sending.retain { format!("retained {payload}") } else { payload.into_owned() }
+                }));
+            }
+            got
+        }
+    }
+
+    #[test]
+    fn figures_come_with_a_subscription_and_when_they_change() {
+        for is_kept in [false, true] {
+            let mut world = World::new(if is_kept { 60 } else { 0 });
+            let options = SubscribeOptions { qos: QoS::ExactlyOnce, ..SubscribeOptions::default() };
+            world.subscribe(&["a", "#", "$SYS/#"], options, is_kept);
+            assert_eq!(world.got(), ["retained 1 seconds"], "kept: {is_kept}");
+            world.show("1 seconds");
+            world.show("2 seconds");
+            assert_eq!(world.got(), ["2 seconds"], "kept: {is_kept}");
+            let if_new = SubscribeOptions { retain_handling: RetainHandling::SendIfNew, ..options };
+            world.subscribe(&["$SYS/#"], if_new, is_kept);
+            assert_eq!(world.got(), [""; 0], "it is not new; kept: {is_kept}");
+            world.subscribe(&["$SYS/broker/+"], if_new, is_kept);
+            assert_eq!(world.got(), ["retained 2 seconds"], "kept: {is_kept}");
+            let never = SubscribeOptions { retain_handling: RetainHandling::DoNotSend, ..options };
+            world.subscribe(&[FIGURE], never, is_kept);
+            assert_eq!(world.got(), [""; 0], "kept: {is_kept}");
+            let presence = world.hub.presence();
+            assert_eq!((presence.connected, presence.connected_max), (1, 1));
+            assert_eq!(presence.subscriptions, if is_kept { 0 } else { 5 });
+        }
+    }
+
+    #[test]
+    fn a_refused_subscription_is_told_no_figures() {
+        let mut world = World::new(60);
+        let limits = gable_rules::broker::BrokerLimits { subscriptions_max: 1, ..Default::default() };
+        world.apply(InputKind::Serve(Some(limits)));
+        world.subscribe(&["a", "$SYS/#"], SubscribeOptions::default(), true);
+        assert_eq!(world.got(), [""; 0]);
+        world.show("2 seconds");
+        assert_eq!(world.got(), [""; 0]);
+    }
+
+    #[test]
+    fn figures_outlive_a_snapshot_that_ends_all_connections() {
+        let mut world = World::new(0);
+        world.hub.restored(&world.state);
+        assert_eq!((world.hub.len(), world.hub.presence().connected), (0, 0));
+        world.hub.add(1, "c", None, world.mailbox.clone());
+        world.subscribe(&["$SYS/#"], SubscribeOptions::default(), false);
+        assert_eq!(world.got(), ["retained 1 seconds"]);
     }
 }
