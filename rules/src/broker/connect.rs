@@ -19,7 +19,7 @@ impl Work<'_> {
         if is_new && broker.clients.len() >= broker.limits.clients_max as usize {
             return broker.answer(id, Answer::ConnectRefused);
         }
-        self.take_over(client_id, connect.clean_start);
+        self.take_over(client_id, id.node, connect.clean_start);
         self.cancel_slot(&Slot::SessionExpiry(client_id.to_owned()));
         let client = self.rows.broker.clients.get(client_id);
         // Nobody gets what waits for somebody else of the same client id.
@@ -68,12 +68,13 @@ impl Work<'_> {
         waiting
     }
 
-    /// Ends the connection that a client has, since it has a newer one.
-    fn take_over(&mut self, client_id: &str, clean_start: bool) {
+    /// Ends the connection that a client has, since it has a newer one at `node`.
+    fn take_over(&mut self, client_id: &str, node: NodeId, clean_start: bool) {
         let Some(connection) = self.rows.broker.connection(client_id) else { return };
         let id = connection.id;
-        // A node that is gone can not have seen its clients leave: they came back in time.
-        let is_lost = self.is_lost(id);
+        // A node that is gone can not have seen its clients leave: they came back in time. Clients find
+        // out sooner than the log, so whoever comes from another node is believed to have been quick.
+        let is_lost = id.node != node || self.is_lost(id);
         self.rows.broker.output(Output::Close(id, CloseReason::TakenOver));
         let connection = self.let_go(client_id, Departure::TakenOver);
         if let Some(will) = connection.and_then(|connection| connection.will)
