@@ -162,7 +162,7 @@ pub enum Refusal {
     Gap { origin: Origin, expected: u64 },
     /// The timer is gone or not yet due, the command is settled: a late or doubled report.
     Stale,
-    /// A takeover of a message that its owner had proposed as well.
+    /// A takeover of a message that its owner had proposed as well, or what a client repeats at QoS 2.
     AlreadyHeard,
     /// The input can not be right; the text says why.
     Invalid(String),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::timer::{Purpose, Slot};
 use crate::work::Work;
-use crate::{Id, Message, NodeId};
+use crate::{Effect, Id, Message, NodeId, Refusal};
 use gable_devices::{QoS, Timestamp, topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,6 +80,15 @@ impl Work<'_> {
             Some(packet_id) if !self.receive(client_id, packet_id) => Published::Again,
             _ => self.publish(Arc::new(publication.clone()), Some(client_id), id.node),
         };
+        // What was not taken is no message in the history either.
+        match published {
+            Published::Again => self.effect(Effect::Refused(Refusal::AlreadyHeard)),
+            Published::Invalid => {
+                let why = format!("client {client_id} published to an invalid topic");
+                self.effect(Effect::Refused(Refusal::Invalid(why)));
+            }
+            Published::Taken | Published::Unheard | Published::NotRetained => {}
+        }
         // A publisher that is subscribed to its own message is told first that it was taken.
         self.rows.broker.outputs.insert(place, Output::Answer(id, Answer::Published(published)));
     }
