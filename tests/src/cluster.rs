@@ -17,6 +17,8 @@ pub enum Brokers {
     MosquittoEach,
     /// One Mosquitto that all nodes share.
     MosquittoShared,
+    /// The nodes themselves: Gable is the broker.
+    Server,
 }
 
 /// Nodes, their brokers, and the home that they run.
@@ -35,10 +37,23 @@ impl Cluster {
         cluster
     }
 
+    /// Starts three nodes that are the broker; `settings` are lines for `[mqtt.server]`.
+    #[track_caller]
+    pub fn serve(settings: &str, home: &str) -> Cluster {
+        let mut cluster = Cluster::prepare_with(3, Brokers::Server, home, settings);
+        cluster.start_all();
+        cluster
+    }
+
     /// Makes folders, settings and brokers without starting a node.
     pub fn prepare(count: u64, kind: Brokers, home: &str) -> Cluster {
+        Cluster::prepare_with(count, kind, home, "")
+    }
+
+    /// Like [`Cluster::prepare`]; `more` ends the settings.
+    fn prepare_with(count: u64, kind: Brokers, home: &str, more: &str) -> Cluster {
         let brokers: Vec<Mosquitto> = match kind {
-            Brokers::Embedded => Vec::new(),
+            Brokers::Embedded | Brokers::Server => Vec::new(),
             Brokers::MosquittoEach => (0..count).map(|_| Mosquitto::start()).collect(),
             Brokers::MosquittoShared => vec![Mosquitto::start()],
         };
@@ -47,7 +62,8 @@ impl Cluster {
         let nodes: Vec<Node> = (0..count).map(|n| Node::new(n + 1, broker(n as usize))).collect();
         let cluster = Cluster { nodes, brokers };
         for node in &cluster.nodes {
-            fs::write(node.config(), cluster.settings(node, kind)).expect("the node's folder can be written");
+            let settings = cluster.settings(node, kind) + more;
+            fs::write(node.config(), settings).expect("the node's folder can be written");
             fs::write(node.home(), home).expect("the node's folder can be written");
         }
         cluster
@@ -79,7 +95,8 @@ impl Cluster {
         let mqtt = node.addresses.mqtt;
         let broker = match kind {
             Brokers::Embedded => format!("mode = \"embedded\"\n[mqtt.embedded]\nlisten = \"{mqtt}\""),
-            _ => format!(
+            Brokers::Server => format!("mode = \"server\"\n[mqtt.server]\nlisten = [\"{mqtt}\"]"),
+            Brokers::MosquittoEach | Brokers::MosquittoShared => format!(
                 "mode = \"attach\"\nhost = \"{}\"\nport = {}\nshared_broker = {}",
                 mqtt.ip(),
                 mqtt.port(),

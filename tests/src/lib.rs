@@ -6,8 +6,11 @@
 pub mod broker;
 pub mod cluster;
 pub mod load;
+pub mod mqtt;
 pub mod node;
+pub mod peers;
 pub mod ports;
+pub mod roaming;
 pub mod wait;
 
 use std::path::PathBuf;
