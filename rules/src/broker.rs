@@ -285,13 +285,18 @@ impl Work<'_> {
         if let ClientAction::Connect(connect) = &client.action {
             return self.on_connect(client_id, id, connect);
         }
-        if let ClientAction::Publish { publication, packet_id } = &client.action {
-            return self.on_publish(client_id, id, publication, *packet_id);
-        }
         if !self.rows.broker.holds(client_id, id) {
+            // Nor is what it published taken: its client may have sent that again and gone on, and an old
+            // message must not come behind newer ones. It was not acknowledged.
+            if matches!(client.action, ClientAction::Publish { .. }) {
+                self.effect(Effect::Refused(Refusal::Stale));
+            }
             return self.rows.broker.answer(id, Answer::Gone);
         }
         match &client.action {
+            ClientAction::Publish { publication, packet_id } => {
+                self.on_publish(client_id, id, publication, *packet_id);
+            }
             ClientAction::Release { packet_id } => {
                 let session = self.rows.broker.session_mut(client_id);
                 let is_known = session.is_some_and(|session| session.release(*packet_id));
@@ -303,8 +308,8 @@ impl Work<'_> {
             ClientAction::Disconnect { sends_will, session_expiry_interval } => {
                 self.on_disconnect(client_id, *sends_will, *session_expiry_interval);
             }
-            // These came by other ways.
-            ClientAction::Connect(_) | ClientAction::Publish { .. } => {}
+            // It came by another way.
+            ClientAction::Connect(_) => {}
         }
     }
 

@@ -160,7 +160,8 @@ pub enum Refusal {
     Duplicate(Origin),
     /// An earlier input of the same origin is missing; `expected` is its sequence.
     Gap { origin: Origin, expected: u64 },
-    /// The timer is gone or not yet due, the command is settled: a late or doubled report.
+    /// The timer is gone or not yet due, the command is settled, the client's connection is gone: a late or
+    /// doubled report.
     Stale,
     /// A takeover of a message that its owner had proposed as well, or what a client repeats at QoS 2.
     AlreadyHeard,

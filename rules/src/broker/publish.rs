@@ -66,7 +66,7 @@ impl Wanted {
 }
 
 impl Work<'_> {
-    /// A client publishes. That its connection is gone meanwhile takes nothing from the message.
+    /// A client publishes.
     pub(super) fn on_publish(
         &mut self,
         client_id: &str,

@@ -2,7 +2,7 @@
 
 use super::HOME;
 use gable_tests::cluster::Cluster;
-use gable_tests::mqtt::{Ack, Client, Hello, Missing, Packet};
+use gable_tests::mqtt::{Ack, Client, Hello, Missing, Packet, Publish};
 use gable_tests::node::PATIENCE;
 use gable_tests::roaming::{Heard, Load, Publisher};
 use gable_tests::wait;
@@ -135,4 +135,71 @@ fn a_session_of_qos_1_goes_on_at_another_node_without_a_loss() {
 #[test]
 fn a_session_of_qos_2_goes_on_at_another_node_exactly_once() {
     check(2);
+}
+
+/// Sends a message and waits until it is done with.
+#[track_caller]
+fn repeat(client: &mut Client, publish: &Publish<'_>) {
+    client.send(publish).expect("the connection stands");
+    let steps: &[Ack] = if publish.qos == 1 { &[Ack::Puback] } else { &[Ack::Pubrec, Ack::Pubcomp] };
+    for step in steps {
+        match client.next(PATIENCE) {
+            Ok(Packet::Ack { ack, packet_id, reason: 0..=0x7f }) if ack == *step => {
+                assert_eq!(Some(packet_id), publish.packet_id);
+            }
+            other => panic!("no {step:?} for {publish:?}: {other:?}"),
+        }
+        if *step == Ack::Pubrec {
+            client.send_ack(Ack::Pubrel, publish.packet_id.unwrap_or_default()).expect("it stands");
+        }
+    }
+}
+
+#[test]
+fn what_a_sleeping_node_has_of_a_client_that_moved_is_not_taken() {
+    let cluster = Cluster::serve("", HOME);
+    let mqtt = cluster.mqtt();
+    let a = cluster.leader();
+    let b = (a + 1) % 3;
+    let hello = Hello::lasting("device");
+    let mut stuck = Client::connect(mqtt[a], &hello);
+    let message = |qos, payload| Publish {
+        topic: if qos == 1 { "moved/one" } else { "moved/two" },
+        payload,
+        qos,
+        retain: true,
+        dup: false,
+        packet_id: Some(8 + u16::from(qos)),
+    };
+    let again = |publish| Publish { dup: true, ..publish };
+
+    eprintln!("phase: the node stops in its tracks; its client goes elsewhere and repeats");
+    cluster.nodes[a].pause();
+    stuck.send(&message(1, b"first")).expect("the system takes it for the node");
+    stuck.send(&message(2, b"first")).expect("the system takes it for the node");
+    let mut moved = wait::until("the client to be let in", PATIENCE, || Client::try_connect(mqtt[b], &hello));
+    assert!(moved.session_present, "its session is at every node");
+    for qos in [1, 2] {
+        repeat(&mut moved, &again(message(qos, b"first")));
+        repeat(&mut moved, &message(qos, b"second"));
+    }
+
+    eprintln!("phase: the node goes on, with the client's bytes still in its socket");
+    cluster.nodes[a].resume();
+    while let Ok(packet) = stuck.next(PATIENCE) {
+        assert!(!matches!(packet, Packet::Ack { .. }), "the old connection gets {packet:?}");
+    }
+    // What a node proposes is committed in its order: this comes behind whatever was left.
+    let mut last =
+        wait::until("the node to serve", PATIENCE, || Client::try_connect(mqtt[a], &Hello::new("last")));
+    last.publish("last", "last", 1, false);
+    for qos in [1, 2] {
+        repeat(&mut moved, &message(qos, b"third"));
+    }
+    let history = cluster.equal_history();
+    for topic in ["moved/one", "moved/two"] {
+        let found = history.iter().filter(|event| event["topic"] == topic);
+        let found: Vec<&str> = found.filter_map(|event| event["payload"].as_str()).collect();
+        assert_eq!(found, ["first", "second", "third"], "{topic}");
+    }
 }
