@@ -64,15 +64,33 @@ impl Node {
     /// Asks the process to stop (SIGTERM) and waits until it has.
     #[track_caller]
     pub fn terminate(&mut self) {
+        self.signal("TERM");
         let mut child = self.child.take().expect("the node runs");
-        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "node {} could not be asked to stop", self.id);
         wait::until("the node to stop after SIGTERM", Duration::from_secs(10), || match child.try_wait() {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(Some(status)) => panic!("node {} ended with {status}\n{}", self.id, self.log_end()),
             Ok(None) => Err("it still runs".to_owned()),
             Err(error) => Err(error.to_string()),
         });
+    }
+
+    /// Stops the process in its tracks: its connections stay open, and nobody answers.
+    #[track_caller]
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a paused process go on.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("the node runs");
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "node {} took no SIG{signal}", self.id);
     }
 
     /// Waits for a process that ends by itself, and returns its code and log.

@@ -247,8 +247,9 @@ fn who_never_reads_holds_up_nobody() {
     check_service(&cluster, 0);
 }
 
-/// Publishes as fast as it is let, until it is stopped; returns how many were acknowledged.
-fn storm(node: SocketAddr, n: usize, stop: &AtomicBool) -> usize {
+/// Publishes until it is stopped, with a pause or as fast as it is let; returns how many messages were
+/// acknowledged.
+fn storm(node: SocketAddr, n: usize, pause: Duration, stop: &AtomicBool) -> usize {
     let mut client = Client::connect(node, &Hello::new(&format!("storm-{n}")));
     let mut open = BTreeMap::new();
     let mut acknowledged = 0;
@@ -266,6 +267,11 @@ fn storm(node: SocketAddr, n: usize, stop: &AtomicBool) -> usize {
             };
             client.send(&publish).expect("a fast client is slowed down, not sent away");
             open.insert(packet_id, ());
+            if !pause.is_zero() {
+                // The pause is the client's rate.
+                std::thread::sleep(pause);
+                break;
+            }
         }
         match client.next(PATIENCE) {
             Ok(Packet::Ack { ack: Ack::Puback, packet_id, .. }) => {
@@ -282,30 +288,35 @@ fn storm(node: SocketAddr, n: usize, stop: &AtomicBool) -> usize {
 fn a_storm_slows_down_and_breaks_nothing() {
     let cluster = Cluster::serve("", HOME);
     let mqtt = cluster.mqtt();
-    let measure = |what: &str, pause: &dyn Fn()| {
+    let measure = |what: &str| {
         let neighbours = Neighbours::start(mqtt[1], mqtt[2]);
-        pause();
+        // How long is measured, not a wait for something.
+        std::thread::sleep(Duration::from_secs(4));
         neighbours.finish(what)
     };
-    // These two are how long is measured, not waits for something.
-    let calm = measure("in calm", &|| std::thread::sleep(Duration::from_secs(3)));
-    let stop = Arc::new(AtomicBool::new(false));
-    let storms: Vec<JoinHandle<usize>> = (0..10)
-        .map(|n| {
-            let (node, stop) = (mqtt[n % 3], stop.clone());
-            std::thread::spawn(move || storm(node, n, &stop))
-        })
-        .collect();
-    let started = Instant::now();
-    let storming = measure("in a storm", &|| std::thread::sleep(Duration::from_secs(6)));
-    stop.store(true, Ordering::Relaxed);
-    let acknowledged: usize =
-        storms.into_iter().map(|storm| storm.join().expect("the storm is survived")).sum();
-    let rate = acknowledged as f64 / started.elapsed().as_secs_f64();
-    eprintln!(
-        "the storm: {acknowledged} messages acknowledged, {rate:.0}/s; p99 {:?} -> {:?}",
-        calm[1], storming[1]
-    );
+    let storm_of = |what: &str, pause: Duration| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let storms: Vec<JoinHandle<usize>> = (0..10)
+            .map(|n| {
+                let (node, stop) = (mqtt[n % 3], stop.clone());
+                std::thread::spawn(move || storm(node, n, pause, &stop))
+            })
+            .collect();
+        let started = Instant::now();
+        let found = measure(what);
+        stop.store(true, Ordering::Relaxed);
+        let acknowledged: usize =
+            storms.into_iter().map(|storm| storm.join().expect("the storm is survived")).sum();
+        eprintln!(
+            "{what}: {:.0} messages/s of the storm",
+            acknowledged as f64 / started.elapsed().as_secs_f64()
+        );
+        found
+    };
+    let calm = measure("in calm");
+    let tenfold = storm_of("beside ten more such clients", Duration::from_millis(10));
+    let storming = storm_of("beside ten clients without measure", Duration::ZERO);
+    eprintln!("p99: {:?}, then {:?}, then {:?}", calm[1], tenfold[1], storming[1]);
     for node in &cluster.nodes {
         report("after a storm", node);
     }

@@ -2,8 +2,9 @@
 
 use super::HOME;
 use gable_tests::cluster::Cluster;
+use gable_tests::mqtt::{Client, Hello};
 use gable_tests::node::{Node, PATIENCE};
-use gable_tests::roaming::{Listener, Load, Publisher, Taken};
+use gable_tests::roaming::{Heard, Listener, Load, Publisher, Taken, number};
 use gable_tests::wait;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,4 +156,51 @@ fn killing_each_node_loses_no_acknowledged_message() {
 #[test]
 fn killing_each_node_takes_messages_of_qos_2_exactly_once() {
     check(2);
+}
+
+#[test]
+fn killing_all_nodes_at_once_keeps_what_was_promised() {
+    let mut cluster = Cluster::serve("", HOME);
+    let mqtt = cluster.mqtt();
+    let hello = Hello::lasting("sleeper");
+    let mut sleeper = Client::connect(mqtt[0], &hello);
+    sleeper.subscribe("load/+", 1);
+    drop(sleeper);
+    let publishers = publishers(&mqtt, 1);
+    let mut device = Client::connect(mqtt[1], &Hello::new("device"));
+    device.publish("status/device", "retained", 1, true);
+    wait::until("a load that means something", PATIENCE, || {
+        let count = taken(&publishers).len();
+        (count > 500).then_some(()).ok_or_else(|| format!("{count} messages acknowledged"))
+    });
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    let killed = Instant::now();
+    let before = taken(&publishers).len();
+    cluster.start_all();
+    wait::until("the load to go on", PATIENCE, || {
+        let count = taken(&publishers).len();
+        (count > before + 200).then_some(()).ok_or_else(|| format!("{before} -> {count}"))
+    });
+    eprintln!("the load goes on {:?} after the kill of all nodes", killed.elapsed());
+    let done: Vec<_> = publishers.into_iter().map(Publisher::finish).collect();
+    assert_eq!(done.iter().map(|done| done.strange).sum::<u64>(), 0, "a node did not know a session");
+    let mut missing: BTreeSet<u64> =
+        done.iter().flat_map(|done| &done.taken).map(|taken| taken.number).collect();
+    let history = numbers(&cluster.equal_history());
+    assert!(missing.iter().all(|number| history.contains_key(number)), "acknowledged and not in the history");
+
+    let mut sleeper = Client::connect(mqtt[2], &hello);
+    assert!(sleeper.session_present, "the session outlives all nodes");
+    let mut heard = Heard::default();
+    while !missing.is_empty() {
+        let message = sleeper.message(PATIENCE);
+        let message = message.unwrap_or_else(|why| panic!("{why:?}: {missing:?} were acknowledged"));
+        heard.take(&mut sleeper, &message).expect("the connection stands");
+        missing.remove(&number(&message).unwrap_or_default());
+    }
+    let mut asks = Client::connect(mqtt[0], &Hello::new("asks"));
+    asks.subscribe("status/device", 1);
+    assert_eq!(asks.wait_for(PATIENCE, |message| message.retain).text(), "retained");
 }

@@ -2,7 +2,7 @@
 
 use super::HOME;
 use gable_tests::cluster::Cluster;
-use gable_tests::mqtt::{Client, Hello};
+use gable_tests::mqtt::{Client, Hello, Missing, Packet};
 use gable_tests::node::PATIENCE;
 use gable_tests::wait;
 use std::time::{Duration, Instant};
@@ -104,4 +104,41 @@ fn a_node_that_comes_back_at_once_does_not_keep_its_clients_wills() {
     assert_eq!(message.topic, "status/lost");
     back.ping();
     assert_eq!(state(&cluster, (a + 2) % 3, "back"), "online");
+}
+
+#[test]
+fn a_node_that_slept_through_its_clients_wills_gives_the_clients_up() {
+    let cluster = Cluster::serve(&format!("grace_s = {GRACE_S}\n"), HOME);
+    let a = cluster.leader();
+    let (b, c) = ((a + 1) % 3, (a + 2) % 3);
+    let mut asleep = appear(&cluster, a, "asleep");
+    let mut moved = appear(&cluster, a, "moved");
+    let mut watcher = Client::connect(cluster.mqtt()[b], &Hello::new("watcher"));
+    watcher.subscribe("status/+", 1);
+
+    eprintln!("phase: their node stops in its tracks; one goes elsewhere, one waits");
+    cluster.nodes[a].pause();
+    let mut elsewhere = appear(&cluster, c, "moved");
+    let message = watcher.wait_for(PATIENCE, |message| message.text() == "offline");
+    assert_eq!(message.topic, "status/asleep");
+
+    eprintln!("phase: it goes on");
+    cluster.nodes[a].resume();
+    for (name, client) in [("asleep", &mut asleep), ("moved", &mut moved)] {
+        let ended = loop {
+            match client.next(PATIENCE) {
+                Ok(Packet::Disconnect { reason }) => eprintln!("{name} is told {reason:#04x}"),
+                Ok(_) => {}
+                Err(missing) => break missing,
+            }
+        };
+        assert!(matches!(ended, Missing::Closed(_)), "{name} is still connected: {ended:?}");
+    }
+    elsewhere.ping();
+    cluster.wait_until_equal();
+    let _back = appear(&cluster, a, "asleep");
+    for n in 0..3 {
+        assert_eq!(state(&cluster, n, "asleep"), "online");
+        assert_eq!(state(&cluster, n, "moved"), "online");
+    }
 }
