@@ -51,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) replica: Replica,
     pub(crate) cache: Arc<ReadCache>,
     pub(crate) mqtt: StatusHandle,
+    /// Whether devices reach this node under the cluster's address or name.
+    pub(crate) holds_address: watch::Receiver<bool>,
     pub(crate) settings: Settings,
     /// Whether this node has applied what it had applied before it stopped.
     pub(crate) recovered: watch::Receiver<bool>,

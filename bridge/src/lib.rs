@@ -1,5 +1,6 @@
 //! All I/O of Gable: replication, storage, MQTT, HTTP and the command line around the pure core.
 
+mod address;
 mod almanac;
 pub mod calendar;
 pub mod cli;

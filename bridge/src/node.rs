@@ -1,13 +1,15 @@
 //! One running node: the place where its parts are started and stopped.
 //!
-//! The order matters. Addresses are taken before the data folder is touched, so that a second
+//! The order matters. A floating address that a killed node left goes first: another node may hold
+//! it. Addresses are taken before the data folder is touched, so that a second
 //! process on the same machine fails without harm; the log is there before the broker is heard; the
-//! API comes last. A stop goes the other way round: no new messages, leadership handed over, then
-//! the log.
+//! API comes last. A stop goes the other way round: no address for devices, no new messages,
+//! leadership handed over, then the log.
 
 mod home;
 mod reload;
 
+use crate::address::{self, Presence};
 use crate::almanac;
 use crate::errands;
 use crate::http::{self, Api};
@@ -39,6 +41,8 @@ const HTTP_GRACE: Duration = Duration::from_millis(300);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
+    Address(#[from] address::Error),
+    #[error(transparent)]
     Http(#[from] http::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -63,6 +67,7 @@ pub struct Addresses {
 pub struct Node {
     replica: Replica,
     mqtt: Mqtt,
+    presence: Presence,
     addresses: Addresses,
     recovered: watch::Receiver<bool>,
     stopping: watch::Sender<bool>,
@@ -74,6 +79,7 @@ pub struct Node {
 impl Node {
     /// Starts all parts. It returns as soon as the node listens; see [`Node::ready`].
     pub async fn start(settings: Settings) -> Result<Node, Error> {
+        address::clear(&settings.address).await?;
         let listener = http::bind(settings.http.listen).await?;
         let Opened { store, history, fsync_p99 } = open(&settings).await?;
         let replica = Replica::start(replica_settings(&settings, fsync_p99)?, store, history).await?;
@@ -103,6 +109,7 @@ impl Node {
             recovered: recovered.clone(),
             asked: reload.clone(),
         };
+        let presence = Presence::start(&settings, &replica, recovered.clone());
         let api = Arc::new(Api {
             replica: replica.clone(),
             cache: Arc::new(ReadCache::new(
@@ -111,6 +118,7 @@ impl Node {
                 settings.cache.history_capacity,
             )),
             mqtt: mqtt.watch(),
+            holds_address: presence.holds(),
             settings,
             recovered: recovered.clone(),
             stopping: stopped,
@@ -128,7 +136,7 @@ impl Node {
             tokio::spawn(errands::run(replica.clone())),
         ];
         info!(node = %node, http = %addresses.http, peers = %addresses.peers, mqtt = addresses.mqtt, "the node listens");
-        Node { replica, mqtt, addresses, recovered, stopping, reload, http, tasks }
+        Node { replica, mqtt, presence, addresses, recovered, stopping, reload, http, tasks }
     }
 
     pub fn id(&self) -> NodeId {
@@ -162,11 +170,12 @@ impl Node {
         self.mqtt.reload();
     }
 
-    /// Stops all parts: takes no more messages, hands leadership over, closes the log.
+    /// Stops all parts: gives the cluster's address up, takes no more messages, hands leadership over, closes the log.
     pub async fn stop(self) {
-        let Node { replica, mqtt, stopping, http, tasks, .. } = self;
+        let Node { replica, mqtt, presence, stopping, http, tasks, .. } = self;
         info!(node = %replica.node(), "the node stops");
         stopping.send_replace(true);
+        presence.stop().await;
         mqtt.stop().await;
         replica.shutdown().await;
         for task in &tasks {

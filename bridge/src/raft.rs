@@ -39,6 +39,6 @@ pub use replica::{Error, Replica};
 pub use settings::{
     Batching, ClusterKey, Compaction, KEY_LENGTH_MIN, ReplicaSettings, RuleCache, SettingsError, Timing,
 };
-pub use status::{PeerStatus, Role, Status};
+pub use status::{Leadership, PeerStatus, Role, Status};
 pub(crate) use task::spawn;
 pub use window::{Committed, Settled};

@@ -7,6 +7,7 @@
 //!
 //! The only I/O is reading the settings file and the files that hold secrets.
 
+mod floating;
 mod list;
 mod load;
 mod mosquitto;
@@ -14,9 +15,10 @@ mod secret;
 mod settings;
 mod validate;
 
+pub use floating::FloatingAddress;
 pub use load::{DEFAULT_FILE, Error};
 pub use secret::Secret;
 pub use settings::{
-    Cache, CachePolicy, Cluster, Embedded, History, Home, Http, Log, Mqtt, MqttMode, Node, Peer, Server,
-    Settings, Topics,
+    Address, Cache, CachePolicy, Cluster, Embedded, History, Home, Http, Log, Mqtt, MqttMode, Node, Peer,
+    Server, Settings, Topics,
 };

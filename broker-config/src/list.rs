@@ -1,7 +1,7 @@
 //! Lists in both their spellings: as TOML arrays, and as one text with commas, which is how the
 //! environment and command-line flags say them.
 
-use crate::Peer;
+use crate::{FloatingAddress, Peer};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -36,6 +36,11 @@ pub(crate) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pe
             })
             .ok_or_else(|| format!("`{item}` is not a peer: expected `ID=HOST:PORT`"))
     })
+}
+
+/// Reads a list of `address/prefix`, or `a/24,b/64`.
+pub(crate) fn floating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FloatingAddress>, D::Error> {
+    read(deserializer, "a list of addresses such as \"192.168.1.50/24\"", str::parse)
 }
 
 fn read<'de, D, T>(

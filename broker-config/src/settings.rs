@@ -4,7 +4,7 @@ mod server;
 
 pub use server::{Server, Topics};
 
-use crate::{Secret, list};
+use crate::{FloatingAddress, Secret, list};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ pub struct Settings {
     pub cluster: Cluster,
     pub mqtt: Mqtt,
     pub http: Http,
+    pub address: Address,
     pub home: Home,
     pub history: History,
     pub cache: Cache,
@@ -111,6 +112,18 @@ pub struct Http {
     /// Present after [`Settings::load`], also when it came from `token_file`.
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
+}
+
+/// The address under which devices find whichever node leads.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Address {
+    #[serde(deserialize_with = "list::floating")]
+    pub floating: Vec<FloatingAddress>,
+    /// Needed with `floating`; alone it keeps mDNS to this interface.
+    pub interface: Option<String>,
+    pub mdns: bool,
+    pub name: String,
 }
 
 /// The home's files, and where it is as far as they do not say.
@@ -228,6 +241,12 @@ impl Default for Embedded {
 impl Default for Http {
     fn default() -> Http {
         Http { listen: loopback(7180), token: None, token_file: None }
+    }
+}
+
+impl Default for Address {
+    fn default() -> Address {
+        Address { floating: Vec::new(), interface: None, mdns: false, name: "gable".into() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What types can not say: values that contradict each other or would not work.
 
+mod address;
 mod server;
 
 use crate::settings::{Home, Mqtt, MqttMode, Settings};
@@ -33,6 +34,7 @@ impl Settings {
         for file in &self.home.files {
             ensure(files.insert(file), "home.files", || format!("names {} twice", file.display()))?;
         }
+        self.validate_address()?;
         self.home.validate_place()?;
         ensure(!self.log.level.trim().is_empty(), "log.level", || "is empty; `info` is the default".into())
     }

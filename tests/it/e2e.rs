@@ -1,5 +1,7 @@
 //! End to end: real processes, real brokers, real kills.
 
+#[cfg(target_os = "linux")]
+mod address;
 mod check;
 mod discovery;
 mod errors;

@@ -5,6 +5,8 @@
 
 pub mod broker;
 pub mod cluster;
+#[cfg(target_os = "linux")]
+pub mod lan;
 pub mod load;
 pub mod mqtt;
 pub mod node;

@@ -26,6 +26,10 @@ pub struct Node {
     pub id: u64,
     pub addresses: Addresses,
     pub folder: TempDir,
+    /// The network namespace in which the node lives, if it has one of its own.
+    pub namespace: Option<String>,
+    /// Runs the node's program with its arguments, if it is not run directly.
+    pub launcher: Vec<String>,
     child: Option<Child>,
 }
 
@@ -34,7 +38,8 @@ impl Node {
     pub fn new(id: u64, mqtt: Option<SocketAddr>) -> Node {
         let mqtt = mqtt.unwrap_or_else(ports::free);
         let addresses = Addresses { peer: ports::free(), http: ports::free(), mqtt };
-        Node { id, addresses, folder: TempDir::new().expect("a temporary folder can be made"), child: None }
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        Node { id, addresses, folder, namespace: None, launcher: Vec::new(), child: None }
     }
 
     /// The settings file, which the caller writes before the first start.
@@ -50,7 +55,7 @@ impl Node {
     /// Starts the process; it is ready when [`Node::wait_until_ready`] says so.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "node {} runs already", self.id);
-        self.child = Some(run(&self.config(), &self.log_file()));
+        self.child = Some(run(&self.launcher, &self.config(), &self.log_file()));
     }
 
     /// Kills the process hard, as a power cut would.
@@ -121,13 +126,22 @@ impl Node {
 
     /// Asks the node over HTTP; an error names the status or the failure.
     pub fn get(&self, path: &str) -> Result<Json, String> {
-        http("GET", self.addresses.http, path, None)
+        self.http("GET", path, None)
     }
 
     /// Commits a message through this node's HTTP API; `Ok` means committed.
     pub fn publish(&self, topic: &str, payload: &str) -> Result<Json, String> {
         let body = serde_json::json!({ "topic": topic, "payload": payload });
-        http("POST", self.addresses.http, "/api/publish", Some(&body))
+        self.http("POST", "/api/publish", Some(&body))
+    }
+
+    fn http(&self, method: &str, path: &str, body: Option<&Json>) -> Result<Json, String> {
+        let call = || http(method, self.addresses.http, path, body);
+        match &self.namespace {
+            #[cfg(target_os = "linux")]
+            Some(namespace) => crate::lan::inside(namespace, call),
+            _ => call(),
+        }
     }
 
     /// Waits until the node takes part: it has recovered and knows a leader.
@@ -179,9 +193,14 @@ impl Node {
         }
     }
 
+    /// Everything that the node logged, over all its runs.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
     /// The last lines that the node logged.
     pub fn log_end(&self) -> String {
-        let text = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         let start = lines.len().saturating_sub(25);
         format!("--- log of node {}\n{}\n---", self.id, lines[start..].join("\n"))
@@ -198,10 +217,19 @@ impl Drop for Node {
     }
 }
 
-fn run(config: &Path, log: &Path) -> Child {
+fn run(launcher: &[String], config: &Path, log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("the log file can be written");
     let output = log.try_clone().expect("a file handle can be doubled");
-    Command::new(programs().join("gable"))
+    let program = programs().join("gable");
+    let mut command = match launcher.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command
         .arg("run")
         .arg("--config")
         .arg(config)

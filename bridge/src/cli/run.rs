@@ -119,6 +119,10 @@ async fn stdin_closed() {
 /// What to do about a node that does not start.
 fn start_failure(error: node::Error) -> Failure {
     let (exit, hint) = match &error {
+        node::Error::Address(_) => (
+            Exit::Usage,
+            "choose an address for address.floating that no machine has, outside of what DHCP gives out",
+        ),
         node::Error::Http(http::Error::Listen { .. }) => (
             Exit::Start,
             "stop the other program, or choose another address with --set http.listen=127.0.0.1:PORT",

@@ -31,6 +31,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Json<Value> {
         "fsync_p99_ms": status.fsync_p99.as_secs_f64() * 1000.0,
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
         "mqtt": api.mqtt.status(),
+        "address": {
+            "floating": api.settings.address.floating.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "held_here": *api.holds_address.borrow(),
+        },
         "cache": caches(&api),
     });
     let home = api.replica.read(|state| {

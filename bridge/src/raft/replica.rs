@@ -10,7 +10,7 @@ use super::relay::{Relay, Relayed};
 use super::server::Server;
 use super::settings::{ReplicaSettings, SettingsError, Timing};
 use super::state_machine::{Growth, StateMachine};
-use super::status::{PeerStatus, Role, Status};
+use super::status::{Leadership, PeerStatus, Role, Status};
 use super::task::{self, Task};
 use super::types::{LogId, Peer, TypeConfig};
 use super::window::{Committed, Window};
@@ -22,6 +22,7 @@ use crate::store::history::History;
 use crate::timers;
 use gable_devices::Timestamp;
 use gable_rules::{InputKind, LogIndex, NodeId, State};
+use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::storage::RaftLogStorage;
 use openraft::{RaftMetrics, ServerState};
@@ -31,7 +32,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 /// How long a planned stop waits for another node to lead.
@@ -251,6 +252,31 @@ impl Replica {
 
     pub fn is_leader(&self) -> bool {
         *self.0.leading.borrow()
+    }
+
+    /// Returns since when at the latest this node is known to lead. It asks nobody: the proofs are
+    /// the answers to heartbeats and entries.
+    pub fn leadership(&self) -> Leadership {
+        let metrics = self.0.core.raft.metrics().borrow_watched().clone();
+        let own = self.0.core.node.0;
+        if metrics.state != ServerState::Leader || metrics.current_leader != Some(own) {
+            return Leadership { term: metrics.current_term, proved: None };
+        }
+        let voters = metrics.membership_config.membership().voter_ids();
+        // openraft's instants do not show their insides. Taken first, this makes no proof younger.
+        let now = Instant::now();
+        let proved = match voters.eq([own]) {
+            // A single voter is its own majority, and nobody answers it.
+            true => Some(now),
+            false => metrics.last_quorum_acked.and_then(|acked| now.checked_sub(acked.elapsed())),
+        };
+        Leadership { term: metrics.current_term, proved }
+    }
+
+    /// Returns the timing that this replica keeps: that of its settings, or a slower one that fits
+    /// its disk.
+    pub fn timing(&self) -> Timing {
+        self.0.timing
     }
 
     /// Returns whom this node follows; itself if it leads.

@@ -4,6 +4,7 @@ use super::settings::Timing;
 use gable_rules::{LogIndex, NodeId};
 use serde::Serialize;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A replica's view of itself and, on the leader, of its peers.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +44,19 @@ pub struct PeerStatus {
     pub matched: Option<LogIndex>,
     /// How many entries the peer lacks; known on the leader only.
     pub lag: Option<u64>,
+}
+
+/// What a node can say of its leadership at one moment.
+///
+/// Until the longest election timeout has passed since `proved`, no majority votes for another
+/// leader, unless this one hands leadership over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The latest term that this node knows.
+    pub term: u64,
+    /// When what a majority has answered was sent by this node, as the leader of that term. None if
+    /// it does not lead or no majority has answered yet.
+    pub proved: Option<Instant>,
 }
 
 /// A replica's part in the cluster.
