@@ -13,7 +13,7 @@ use crate::raft::{Audience, ProposeError, Relayed};
 use bytes::BytesMut;
 use gable_devices::QoS;
 use gable_rules::InputKind;
-use gable_rules::broker::{ClientAction, ClientInput, Publication, Sending};
+use gable_rules::broker::{Ack, ClientAction, ClientInput, Publication, Sending};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU16;
@@ -120,17 +120,26 @@ pub(super) async fn run(context: Arc<Context>, accepted: Accepted) {
     debug!(%peer, client_id, "an MQTT client is connected");
     let number = admitted.number;
     let (mut connection, stream) = Connection::new(&context, admitted);
-    let ended = connection.serve(stream).await;
-    let acks = connection.session.take_acks();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let ended = connection.serve(&mut reader, &mut writer).await;
     debug!(%peer, client_id, %ended, "an MQTT client's connection has ended");
     context.hub.remove(number);
+    let acks = connection.session.take_acks();
+    // The log need not wait for a client that is slow to go.
+    let goodbye = connection.say_goodbye(&ended, &mut reader, &mut writer);
+    let (_, ()) =
+        tokio::join!(timeout(FAREWELL_MAX, goodbye), tell(&context, &client_id, number, &ended, acks));
+}
+
+/// Tells the log how a connection has ended.
+async fn tell(context: &Context, client_id: &str, number: u64, ended: &Ended, acks: Vec<(u16, Ack)>) {
     let acks = (!acks.is_empty()).then_some(ClientAction::Acknowledge { acks });
     let farewell = ended.farewell().map(|farewell| ClientAction::Disconnect {
         sends_will: farewell.sends_will,
         session_expiry_interval: farewell.session_expiry_interval,
     });
     for action in acks.into_iter().chain(farewell) {
-        let input = ClientInput { client_id: client_id.clone(), connection: number, action };
+        let input = ClientInput { client_id: client_id.to_owned(), connection: number, action };
         // It fails only when the node stops; then its clients have some time to come back.
         if context.replica.submit(InputKind::Client(input)).await.is_err() {
             return;
@@ -219,17 +228,16 @@ impl<'c> Connection<'c> {
     }
 
     /// Serves the client until the connection ends; says why it did.
-    async fn serve(&mut self, stream: Box<dyn Stream>) -> Ended {
-        let (mut reader, mut writer) = tokio::io::split(stream);
-        let ended = loop {
-            match self.step(&mut reader, &mut writer).await {
-                Ok(()) => {}
-                Err(ended) => break ended,
+    async fn serve(
+        &mut self,
+        reader: &mut ReadHalf<Box<dyn Stream>>,
+        writer: &mut WriteHalf<Box<dyn Stream>>,
+    ) -> Ended {
+        loop {
+            if let Err(ended) = self.step(reader, writer).await {
+                return ended;
             }
-        };
-        // Who takes no bytes does not take these either.
-        let _ = timeout(FAREWELL_MAX, self.say_goodbye(&ended, &mut writer)).await;
-        ended
+        }
     }
 
     async fn step(
@@ -495,6 +503,7 @@ impl<'c> Connection<'c> {
     async fn say_goodbye(
         &mut self,
         ended: &Ended,
+        reader: &mut ReadHalf<Box<dyn Stream>>,
         writer: &mut WriteHalf<Box<dyn Stream>>,
     ) -> io::Result<()> {
         if let Some(reason) = ended.reason().filter(|_| self.session.level() == Level::V5) {
@@ -503,7 +512,15 @@ impl<'c> Connection<'c> {
             let _ = self.encoder.encode(&disconnect, &mut self.output);
         }
         writer.write_all_buf(&mut self.output).await?;
-        writer.shutdown().await
+        writer.shutdown().await?;
+        // A socket that closes with bytes unread resets its connection, and the client would not read why
+        // it ended.
+        loop {
+            self.input.clear();
+            if reader.read_buf(&mut self.input).await? == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 

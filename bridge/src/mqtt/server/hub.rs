@@ -315,10 +315,10 @@ impl Held {
     }
 
     /// Whether anybody gets a message, as far as it is known: what clean sessions of other nodes are
-    /// subscribed to is not, and what the home itself listens to counts.
+    /// subscribed to is not, and what the home itself listens to counts. Only a PUBACK tells of it.
     fn has_receivers(&self, delivery: &Delivery, state: &State) -> bool {
         let topic = &delivery.publication.topic;
-        delivery.publication.qos == QoS::AtMostOnce
+        delivery.publication.qos != QoS::AtLeastOnce
             || !state.broker().is_alone()
             || !delivery.queued.is_empty()
             || !delivery.shared.is_empty()
