@@ -1,9 +1,10 @@
-//! `gable bench`: what a cluster of three nodes does on this machine, as tables.
+//! `gable bench`: what nodes do on this machine, as tables: a cluster of three, and Gable as the broker.
 //!
 //! It measures and compares with the numbers we want to reach; it never fails because something was
 //! slow, only if something was lost. All nodes run on this one machine and share its disk and its
 //! processors with the load, so the absolute numbers are lower than on three machines.
 
+mod broker;
 mod clients;
 mod failover;
 mod footprint;
@@ -32,6 +33,7 @@ Examples:
   gable bench                          everything; takes some minutes
   gable bench --quick                  a first look in about a minute
   gable bench --only latency,failover  parts of it
+  gable bench --only broker            Gable as the broker, beside Mosquitto if it is installed
   gable bench --dir /mnt/sd --json     on another disk, for programs
 
 Exit codes: 0 measured, 1 something was lost, 3 a node could not start.";
@@ -67,6 +69,8 @@ enum Part {
     Failover,
     /// Memory, bytes written, restart, size of the program
     Footprint,
+    /// Gable as the broker beside Mosquitto: latency, throughput, connections, memory
+    Broker,
 }
 
 /// What all parts need to know.
@@ -94,7 +98,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.json {
         println!("{}", bench.machine.shown());
     }
-    for part in [Part::Throughput, Part::Latency, Part::Failover, Part::Footprint] {
+    for part in [Part::Throughput, Part::Latency, Part::Failover, Part::Footprint, Part::Broker] {
         if !args.only.is_empty() && !args.only.contains(&part) {
             continue;
         }
@@ -142,6 +146,7 @@ impl Bench {
             Part::Latency => on_runtime(latency::measure(self)),
             Part::Failover => on_runtime(failover::measure(self)),
             Part::Footprint => on_runtime(footprint::measure(self)),
+            Part::Broker => on_runtime(broker::measure(self)),
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct LocalNode {
 pub(crate) struct Addresses {
     pub(crate) peers: SocketAddr,
     pub(crate) http: SocketAddr,
-    /// Its embedded broker.
+    /// Its broker.
     pub(crate) mqtt: SocketAddr,
 }
 
@@ -254,6 +254,7 @@ impl LocalNode {
         let Addresses { peers: listen, http, mqtt } = self.addresses;
         std::fs::create_dir_all(&self.folder)?;
         std::fs::write(self.folder.join("home.yaml"), home)?;
+        // All clients of a measurement come from one address.
         std::fs::write(
             self.folder.join("gable.toml"),
             format!(
@@ -261,7 +262,8 @@ impl LocalNode {
                  [cluster]\nname = \"local\"\nkey = \"{key}\"\n\
                  listen = \"{listen}\"\npeers = [{peers}]\n\n\
                  [http]\nlisten = \"{http}\"\n\n[home]\nfiles = [\"home.yaml\"]\n\n\
-                 [mqtt]\nmode = \"server\"\n\n[mqtt.server]\nlisten = [\"{mqtt}\"]\n",
+                 [mqtt]\nmode = \"server\"\n\n[mqtt.server]\nlisten = [\"{mqtt}\"]\n\
+                 max_connections_per_address = 2000\n",
                 id = self.id,
             ),
         )

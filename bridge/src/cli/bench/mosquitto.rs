@@ -49,6 +49,12 @@ impl Mosquitto {
     }
 }
 
+impl Mosquitto {
+    pub(super) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         // Both fail only if it has ended already.
