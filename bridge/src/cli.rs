@@ -7,6 +7,7 @@
 
 mod acl;
 mod bench;
+mod certificate;
 mod check;
 mod client;
 mod demo;
@@ -43,6 +44,7 @@ Examples:
   gable why-not motion_light                    which condition kept it from running
   gable try home.yaml --from http://127.0.0.1:7180 --since 2h
   gable user add hall_plug                      let a device use the MQTT server
+  gable certificate server gable.local          let clients come with TLS
   gable simulate --broker 127.0.0.1:1883        simulated sensors and bulbs over MQTT
   gable bench --quick                           what three nodes do on this machine
 
@@ -80,6 +82,7 @@ enum Command {
     Try(trial::Args),
     User(user::Args),
     Acl(acl::Args),
+    Certificate(certificate::Args),
     Bench(bench::Args),
 }
 
@@ -99,6 +102,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Try(args) => on_runtime(trial::run(args)),
         Command::User(args) => on_runtime(user::run(args)),
         Command::Acl(args) => on_runtime(acl::run(args)),
+        Command::Certificate(args) => certificate::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match result {

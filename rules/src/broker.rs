@@ -294,8 +294,9 @@ impl Work<'_> {
             return self.rows.broker.answer(id, Answer::Gone);
         }
         match &client.action {
-            ClientAction::Publish { publication, packet_id } => {
-                self.on_publish(client_id, id, publication, *packet_id);
+            ClientAction::Publish { publication, packet_id, dup } => {
+                let packet_id = packet_id.map(|packet_id| (packet_id, *dup));
+                self.on_publish(client_id, id, publication, packet_id);
             }
             ClientAction::Release { packet_id } => {
                 let session = self.rows.broker.session_mut(client_id);

@@ -42,7 +42,7 @@ impl Deliveries {
             if heard.recent.len() >= RECENT_MAX {
                 heard.recent.pop_front();
             }
-            heard.recent.push_back((message.packet_id, hash_of(&message.topic, &message.payload)));
+            heard.recent.push_back((message.packet_id, fnv::message(&message.topic, &message.payload)));
         }
         let topic = fnv::fnv1a(message.topic.as_bytes());
         if heard.last.len() >= TOPICS_MAX && !heard.last.contains_key(&topic) {
@@ -54,7 +54,7 @@ impl Deliveries {
 
     /// Whether a node's broker delivered this message under this packet id lately.
     pub(crate) fn contains(&self, node: NodeId, packet_id: u16, topic: &str, payload: &[u8]) -> bool {
-        let hash = hash_of(topic, payload);
+        let hash = fnv::message(topic, payload);
         self.0.get(&node).is_some_and(|heard| heard.recent.contains(&(packet_id, hash)))
     }
 
@@ -65,10 +65,6 @@ impl Deliveries {
         let last = of_topic.filter_map(|(_, heard)| heard.last.get(&topic)).max_by_key(|last| last.index);
         last.is_some_and(|last| last.payload == fnv::fnv1a(payload))
     }
-}
-
-fn hash_of(topic: &str, payload: &[u8]) -> u64 {
-    fnv::extend(fnv::extend(fnv::fnv1a(topic.as_bytes()), &[0]), payload)
 }
 
 #[cfg(test)]

@@ -13,6 +13,11 @@ pub(crate) fn extend(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// Hashes what a message says.
+pub(crate) fn message(topic: &str, payload: &[u8]) -> u64 {
+    extend(extend(fnv1a(topic.as_bytes()), &[0]), payload)
+}
+
 /// Spreads the bits of a hash (MurmurHash3's 64-bit finaliser).
 ///
 /// FNV-1a moves its last bytes little, and rendezvous hashing compares whole words.

@@ -91,6 +91,12 @@ impl Node {
         self.signal("CONT");
     }
 
+    /// Has the process read its certificates anew (SIGHUP).
+    #[track_caller]
+    pub fn reload(&self) {
+        self.signal("HUP");
+    }
+
     #[track_caller]
     fn signal(&self, signal: &str) {
         let child = self.child.as_ref().expect("the node runs");

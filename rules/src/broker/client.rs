@@ -54,9 +54,11 @@ pub enum ClientAction {
     Connect(Connect),
     Publish {
         publication: Publication,
-        /// Under which packet identifier, at QoS 2 and in a session that is kept: a repetition must
-        /// not count, on whichever node it arrives.
+        /// Under which packet identifier, at QoS 1 and 2 and in a session that is kept: a repetition
+        /// must not count, on whichever node it arrives.
         packet_id: Option<u16>,
+        /// Whether the client may have sent it before (DUP).
+        dup: bool,
     },
     /// The client releases a message of QoS 2 that it published (PUBREL).
     Release {

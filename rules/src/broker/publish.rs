@@ -66,18 +66,20 @@ impl Wanted {
 }
 
 impl Work<'_> {
-    /// A client publishes.
+    /// A client publishes, in a session that is kept under a packet identifier and perhaps again.
     pub(super) fn on_publish(
         &mut self,
         client_id: &str,
         id: ConnectionId,
         publication: &Publication,
-        packet_id: Option<u16>,
+        packet_id: Option<(u16, bool)>,
     ) {
         let place = self.rows.broker.outputs.len();
         let published = match packet_id {
             _ if topic::check_topic(&publication.topic).is_err() => Published::Invalid,
-            Some(packet_id) if !self.receive(client_id, packet_id) => Published::Again,
+            Some((packet_id, dup)) if !self.receive(client_id, packet_id, dup, publication) => {
+                Published::Again
+            }
             _ => self.publish(Arc::new(publication.clone()), Some(client_id), id.node),
         };
         // What was not taken is no message in the history either.
@@ -94,8 +96,12 @@ impl Work<'_> {
     }
 
     /// False if the message was received before. Without a session nobody could repeat it.
-    fn receive(&mut self, client_id: &str, packet_id: u16) -> bool {
-        self.rows.broker.session_mut(client_id).is_none_or(|session| session.receive(packet_id))
+    fn receive(&mut self, client_id: &str, packet_id: u16, dup: bool, publication: &Publication) -> bool {
+        let session = self.rows.broker.session_mut(client_id);
+        session.is_none_or(|session| match publication.qos {
+            QoS::ExactlyOnce => session.receive(packet_id),
+            QoS::AtLeastOnce | QoS::AtMostOnce => session.note_published(packet_id, dup, publication),
+        })
     }
 
     /// Publishes a message that came in by `node`.

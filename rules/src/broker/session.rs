@@ -1,10 +1,14 @@
 //! A session that outlives its connections: its subscriptions, and what waits for its client.
 
-use crate::Id;
-use crate::broker::{Ack, SubscribeOptions};
+use crate::broker::{Ack, Publication, SubscribeOptions};
+use crate::{Id, fnv};
 use gable_devices::QoS;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many of the messages that a client published at QoS 1 are remembered: as many as a node takes
+/// from it before it acknowledges one. Of an older one a repetition would count.
+const PUBLISHED_MAX: usize = 256;
 
 /// A session that is kept (MQTT 5, section 4.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Session {
     last_packet_id: u16,
     /// The messages of QoS 2 that the client published and has not released.
     received: BTreeSet<u16>,
+    /// The messages of QoS 1 that the client published last, oldest first: packet identifiers, and
+    /// hashes of topic and payload.
+    published: VecDeque<(u16, u64)>,
     /// How many messages gave way since the client was last here.
     pub(crate) dropped: u64,
 }
@@ -140,6 +147,21 @@ impl Session {
     /// Notes a message of QoS 2 that the client published; false if it was noted before.
     pub(crate) fn receive(&mut self, packet_id: u16) -> bool {
         self.received.insert(packet_id)
+    }
+
+    /// Notes a message of QoS 1 that the client published; false if it was noted before, and may be
+    /// the same. Its acknowledgement got lost then: only after that may the identifier be used anew.
+    pub(crate) fn note_published(&mut self, packet_id: u16, dup: bool, publication: &Publication) -> bool {
+        let hash = fnv::message(&publication.topic, &publication.payload);
+        if dup && self.published.contains(&(packet_id, hash)) {
+            return false;
+        }
+        self.published.retain(|(id, _)| *id != packet_id);
+        if self.published.len() >= PUBLISHED_MAX {
+            self.published.pop_front();
+        }
+        self.published.push_back((packet_id, hash));
+        true
     }
 
     /// The client releases a message of QoS 2; false if there is none.

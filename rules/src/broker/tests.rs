@@ -48,6 +48,7 @@ fn action(numbers: &mut Numbers) -> ClientAction {
         2..=6 => ClientAction::Publish {
             publication: publication(numbers),
             packet_id: chance(numbers, 3).then(|| packet_id(numbers)),
+            dup: chance(numbers, 3),
         },
         7 => ClientAction::Release { packet_id: packet_id(numbers) },
         8 | 9 => {

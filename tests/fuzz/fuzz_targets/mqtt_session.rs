@@ -185,7 +185,8 @@ impl Play {
         unsettled.extend(packet_id.map(NonZeroU16::get));
         let is_too_much = self.level == Level::V5 && unsettled.len() > 4;
         let publication = Publication { topic: topic.to_owned(), qos, ..Publication::default() };
-        let publish = Publish { publication, dup: false, packet_id, topic_alias: NonZeroU16::new(alias) };
+        let publish =
+            Publish { publication, dup: which & 16 != 0, packet_id, topic_alias: NonZeroU16::new(alias) };
         let todos = match self.session.receive(Packet::Publish(Box::new(publish)), &Most) {
             Ok(todos) => todos,
             Err(end) => {
@@ -360,10 +361,11 @@ impl Play {
 
     fn decide(&mut self, action: ClientAction) -> Answer {
         match action {
-            ClientAction::Publish { publication, packet_id } => {
+            ClientAction::Publish { publication, packet_id, .. } => {
                 assert!(!publication.topic.is_empty() && !publication.topic.starts_with("forbidden/"));
-                assert_eq!(packet_id.is_some(), self.is_kept && publication.qos == QoS::ExactlyOnce);
-                let is_again = packet_id.is_some_and(|id| !self.log_received.insert(id));
+                assert_eq!(packet_id.is_some(), self.is_kept && publication.qos != QoS::AtMostOnce);
+                let exactly = packet_id.filter(|_| publication.qos == QoS::ExactlyOnce);
+                let is_again = exactly.is_some_and(|id| !self.log_received.insert(id));
                 Answer::Published(if is_again { Published::Again } else { Published::Taken })
             }
             ClientAction::Release { packet_id } => {

@@ -7,6 +7,7 @@ mod home;
 mod kills;
 mod retained;
 mod sessions;
+mod users;
 mod wills;
 
 /// A home that minds its own business.

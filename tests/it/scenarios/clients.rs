@@ -138,13 +138,14 @@ fn connect(text: &str) -> Connect {
 
 fn publish(text: &str) -> ClientAction {
     let mut publication = Publication::default();
-    let mut packet_id = None;
+    let (mut packet_id, mut dup) = (None, false);
     let mut rest = text;
     while let Some((word, after)) = rest.split_once(' ') {
         match word.split_once('=').unwrap_or((word, "")) {
             ("q1", _) => publication.qos = QoS::AtLeastOnce,
             ("q2", _) => publication.qos = QoS::ExactlyOnce,
             ("id", id) => packet_id = Some(id.parse().unwrap()),
+            ("dup", _) => dup = true,
             ("retain", _) => publication.retain = true,
             ("expires", seconds) => {
                 publication.properties.message_expiry_interval = Some(seconds.parse().unwrap());
@@ -155,7 +156,7 @@ fn publish(text: &str) -> ClientAction {
     }
     let (topic, payload) = rest.split_once(' ').unwrap_or((rest, ""));
     (publication.topic, publication.payload) = (topic.to_owned(), payload.as_bytes().to_vec());
-    ClientAction::Publish { publication, packet_id }
+    ClientAction::Publish { publication, packet_id, dup }
 }
 
 fn subscription(text: &str) -> (String, SubscribeOptions) {

@@ -12,6 +12,8 @@ pub struct Hello {
     /// In seconds; MQTT 5 only.
     pub session_expiry: u32,
     pub will: Option<LastWill>,
+    /// User name and password.
+    pub login: Option<(String, String)>,
 }
 
 /// What is published when the client is lost.
@@ -26,7 +28,14 @@ pub struct LastWill {
 impl Hello {
     /// A client of MQTT 5 whose session ends with its connection.
     pub fn new(client_id: &str) -> Hello {
-        Hello { client_id: client_id.to_owned(), level: 5, clean_start: true, session_expiry: 0, will: None }
+        Hello {
+            client_id: client_id.to_owned(),
+            level: 5,
+            clean_start: true,
+            session_expiry: 0,
+            will: None,
+            login: None,
+        }
     }
 
     /// A client of MQTT 5 that goes on where it was, for five minutes.
@@ -38,6 +47,11 @@ impl Hello {
     pub fn with_will(self, topic: &str, payload: &str) -> Hello {
         let will = LastWill { topic: topic.to_owned(), payload: payload.to_owned(), qos: 1, retain: true };
         Hello { will: Some(will), ..self }
+    }
+
+    /// With a user name and a password.
+    pub fn of_user(self, name: &str, password: &str) -> Hello {
+        Hello { login: Some((name.to_owned(), password.to_owned())), ..self }
     }
 }
 
@@ -96,7 +110,8 @@ pub(super) fn connect(hello: &Hello) -> Vec<u8> {
     body.push(hello.level);
     let will = hello.will.as_ref();
     let will_flags = will.map_or(0, |will| 0x04 | will.qos << 3 | u8::from(will.retain) << 5);
-    body.push(u8::from(hello.clean_start) << 1 | will_flags);
+    let login_flags = if hello.login.is_some() { 0xc0 } else { 0 };
+    body.push(u8::from(hello.clean_start) << 1 | will_flags | login_flags);
     body.extend_from_slice(&60_u16.to_be_bytes());
     if hello.level == 5 {
         body.extend_from_slice(&[5, 0x11]);
@@ -109,6 +124,10 @@ pub(super) fn connect(hello: &Hello) -> Vec<u8> {
         }
         push_text(&mut body, will.topic.as_bytes());
         push_text(&mut body, will.payload.as_bytes());
+    }
+    if let Some((name, password)) = &hello.login {
+        push_text(&mut body, name.as_bytes());
+        push_text(&mut body, password.as_bytes());
     }
     packet(0x10, &body)
 }

@@ -143,8 +143,9 @@ impl<'b> Load<'b> {
     async fn start(brokers: &[SocketAddr], ids: &'b AtomicU64) -> Result<Load<'b>, Failure> {
         let subscriber = Subscriber::connect(brokers, COMMANDS).await?;
         let mut publishers = Vec::new();
-        for broker in brokers {
-            publishers.push(Publisher::connect(*broker, "bench-speaks").await?);
+        // All nodes are one broker: a second client of one name would end the first.
+        for (place, broker) in brokers.iter().enumerate() {
+            publishers.push(Publisher::connect(*broker, &format!("bench-speaks-{place}")).await?);
         }
         let heard = vec![Vec::new(); brokers.len()];
         Ok(Load { ids, publishers, subscriber, open: BTreeMap::new(), heard })

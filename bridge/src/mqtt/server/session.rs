@@ -296,7 +296,7 @@ impl Session {
         rights: &dyn Rights,
         todos: &mut Vec<Todo>,
     ) -> Result<(), End> {
-        let wire::Publish { mut publication, packet_id, topic_alias, .. } = publish;
+        let wire::Publish { mut publication, packet_id, topic_alias, dup } = publish;
         self.aliases_in.resolve(&mut publication.topic, topic_alias)?;
         let qos = publication.qos;
         if let Some(packet_id) = packet_id {
@@ -327,11 +327,8 @@ impl Session {
             todos.push(Todo::Relay(publication, class));
             self.pipeline.push(Waiting::Published { packet_id, qos, outcome: Published::Taken });
         } else {
-            let kept_id = packet_id.filter(|_| self.is_kept && qos == QoS::ExactlyOnce);
-            todos.push(Todo::Propose(ClientAction::Publish {
-                publication,
-                packet_id: kept_id.map(NonZeroU16::get),
-            }));
+            let kept_id = packet_id.filter(|_| self.is_kept).map(NonZeroU16::get);
+            todos.push(Todo::Propose(ClientAction::Publish { publication, packet_id: kept_id, dup }));
             self.pipeline.push(Waiting::Publish { packet_id, qos });
         }
         Ok(())

@@ -87,7 +87,7 @@ fn packet(words: &[&str]) -> Option<Packet> {
                 qos: qos(words[1]),
                 ..Publication::default()
             },
-            dup: false,
+            dup: words.contains(&"dup"),
             packet_id: words.get(3).and_then(|word| word.parse().ok()),
             topic_alias: words.iter().find_map(|word| word.strip_prefix("alias=")).map(id),
         })),
@@ -149,8 +149,9 @@ fn event(words: &[&str], is_unsubscribe: bool) -> Event {
 
 fn show_todo(todo: &Todo) -> String {
     match todo {
-        Todo::Propose(ClientAction::Publish { publication, packet_id }) => {
-            format!("propose {} {packet_id:?}", publication.topic)
+        Todo::Propose(ClientAction::Publish { publication, packet_id, dup }) => {
+            let again = if *dup { " again" } else { "" };
+            format!("propose {} {packet_id:?}{again}", publication.topic)
         }
         Todo::Propose(ClientAction::Subscribe { subscriptions }) => {
             let filters: Vec<&str> = subscriptions.iter().map(|(filter, _)| filter.as_str()).collect();
@@ -269,6 +270,14 @@ fn a_message_of_qos_2_counts_once() {
 }
 
 #[test]
+fn the_log_is_told_what_may_be_a_repetition() {
+    for level in [Level::V311, Level::V5] {
+        check(level, true, &[("pub 1 a 7 dup", "propose a Some(7) again"), ("again", "PUBACK 7 0")]);
+        check(level, false, &[("pub 1 a 7 dup", "propose a None again"), ("taken", "PUBACK 7 0")]);
+    }
+}
+
+#[test]
 fn refusals_are_told_where_the_level_can() {
     check(
         Level::V5,
@@ -297,12 +306,12 @@ fn refusals_are_told_where_the_level_can() {
 
 #[test]
 fn what_goes_by_no_log_is_acknowledged_in_its_turn() {
-    for is_kept in [false, true] {
+    for (is_kept, proposed) in [(false, "propose a None"), (true, "propose a Some(1)")] {
         check(
             Level::V5,
             is_kept,
             &[
-                ("pub 1 a 1", "propose a None"),
+                ("pub 1 a 1", proposed),
                 ("pub 1 picture/x 2", "relay picture/x Relay"),
                 ("pub 0 here/x", "relay here/x Local"),
                 ("taken", "PUBACK 1 0, PUBACK 2 0"),
