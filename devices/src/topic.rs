@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 pub use filter_set::FilterSet;
 
-/// Mosquitto's limit; it also bounds the depth of [`Index`].
-const LEVELS_MAX: usize = 200;
+/// Mosquitto's limit, 200 separators; it also bounds the depth of [`Index`].
+const LEVELS_MAX: usize = 201;
 
 /// Why a text is not a topic or a filter, in words that follow it: "`a//#b` is not ...".
 pub fn check_filter(filter: &str) -> Result<(), &'static str> {
@@ -65,7 +65,7 @@ fn check_length(text: &str) -> Result<(), &'static str> {
     match () {
         () if text.is_empty() => Err("it is empty"),
         () if text.len() > 65_535 => Err("it is longer than 65535 bytes"),
-        () if is_too_deep(text) => Err("it has more than 200 levels"),
+        () if is_too_deep(text) => Err("it has more than 201 levels"),
         () if text.contains('\0') => Err("it holds a zero character"),
         () => Ok(()),
     }

@@ -1,28 +1,36 @@
-//! Public conformance suites of MQTT against one node, from checkouts that the caller names:
+//! Public conformance suites of MQTT against Gable, from checkouts that the caller names:
 //!
 //! ```text
-//! cargo test -p gable-tests --test conformance -- --mosquitto DIR --paho DIR
+//! cargo test -p gable-tests --test conformance -- --mosquitto DIR --mosquitto-scripts DIR --paho DIR
 //! ```
 //!
 //! `--mosquitto` is a checkout of Eclipse Mosquitto 2.1 (its raw packet sequences in
-//! `test/broker/data`), `--paho` one of Eclipse `paho.mqtt.testing`, which needs Python 3. What may
-//! differ is in `allowed.txt`, line by line with its reason; anything else that differs is a failure, and
-//! so is a line there that differs no more.
+//! `test/broker/data`), `--mosquitto-scripts` one of Mosquitto 2.0 (its Python scripts in
+//! `test/broker`), `--paho` one of Eclipse `paho.mqtt.testing`. The latter two need Python 3.
+//! `--only TEXT` takes the cases whose names contain it, `--json FILE` writes what came of each, and
+//! `--nodes N` says how many nodes run at a time.
+//!
+//! What may differ is in `allowed.txt`, with its reason; anything else that differs is a failure, and so
+//! is a line there whose case differs no more.
 
 #![allow(clippy::print_stdout, reason = "this program's answer goes to stdout")]
 
+mod allowed;
+mod bench;
 mod paho;
+mod report;
+mod scripts;
 mod sequences;
 
-use gable_tests::node::Node;
-use std::collections::{BTreeMap, BTreeSet};
+use bench::Job;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reasons by the names of what may differ.
-const ALLOWED: &str = include_str!("allowed.txt");
+/// How many nodes run at a time: they wait for disks and for silence more than they reckon.
+const NODES: usize = 6;
 
 /// How one check of a suite went.
+#[derive(Clone, Debug)]
 pub(crate) struct Checked {
     /// `suite level name`.
     pub(crate) name: String,
@@ -30,92 +38,77 @@ pub(crate) struct Checked {
     pub(crate) difference: Option<String>,
 }
 
-fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let (mut mosquitto, mut paho) = (None, None);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--mosquitto" => mosquitto = arguments.next().map(PathBuf::from),
-            "--paho" => paho = arguments.next().map(PathBuf::from),
-            // What the test runner of a whole workspace passes on.
-            _ => {}
-        }
-    }
-    if mosquitto.is_none() && paho.is_none() {
-        println!("conformance: name checkouts of the suites with --mosquitto DIR, --paho DIR");
-        return ExitCode::SUCCESS;
-    }
-    let mut checked = Vec::new();
-    if let Some(folder) = mosquitto {
-        let node = start(sequences::SETTINGS);
-        checked.extend(sequences::run(&folder, node.addresses.mqtt));
-    }
-    if let Some(folder) = paho {
-        let node = start(paho::SETTINGS);
-        paho::prepare(&node);
-        checked.extend(paho::run(&folder, node.addresses.mqtt));
-    }
-    report(&checked)
+#[derive(Debug, Default)]
+struct Arguments {
+    mosquitto: Option<PathBuf>,
+    scripts: Option<PathBuf>,
+    paho: Option<PathBuf>,
+    only: Option<String>,
+    json: Option<PathBuf>,
+    nodes: Option<usize>,
 }
 
-/// Starts one node that is the broker.
-fn start(settings: &str) -> Node {
-    let mut node = Node::new(1, None);
-    let addresses = node.addresses;
-    let text = format!(
-        "[node]\nid = 1\ndata_dir = \"data\"\n[cluster]\nkey = \"a key for tests on the loopback only\"\n\
-         listen = \"{peer}\"\npeers = [{{ id = 1, address = \"{peer}\" }}]\n[http]\nlisten = \"{http}\"\n\
-         [home]\nfiles = [\"home.yaml\"]\n[mqtt.server]\nlisten = [\"{mqtt}\"]\n{settings}",
-        peer = addresses.peer,
-        http = addresses.http,
-        mqtt = addresses.mqtt,
-    );
-    std::fs::write(node.config(), text).expect("the node's folder can be written");
-    std::fs::write(node.home(), "").expect("the node's folder can be written");
-    node.start();
-    node.wait_until_ready();
-    gable_tests::wait::until("the broker to serve", gable_tests::node::PATIENCE, || {
-        match node.get("/api/status")? {
-            status if status["mqtt"]["link_up"] == true => Ok(()),
-            status => Err(status.to_string()),
-        }
-    });
-    node
-}
-
-fn report(checked: &[Checked]) -> ExitCode {
-    let allowed: BTreeMap<&str, &str> = ALLOWED
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once(" | ").unwrap_or((line, "")))
-        .collect();
-    let mut groups: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    let (mut surprises, mut differing) = (Vec::new(), BTreeSet::new());
-    for one in checked {
-        let group = one.name.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ");
-        let (passed, all) = groups.entry(group).or_default();
-        *all += 1;
-        match &one.difference {
-            None => *passed += 1,
-            Some(difference) => {
-                differing.insert(one.name.as_str());
-                if !allowed.contains_key(one.name.as_str()) {
-                    surprises.push(format!("{}\n    {difference}", one.name));
-                }
+impl Arguments {
+    fn read() -> Arguments {
+        let mut read = Arguments::default();
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--mosquitto" => read.mosquitto = arguments.next().map(PathBuf::from),
+                "--mosquitto-scripts" => read.scripts = arguments.next().map(PathBuf::from),
+                "--paho" => read.paho = arguments.next().map(PathBuf::from),
+                "--only" => read.only = arguments.next(),
+                "--json" => read.json = arguments.next().map(PathBuf::from),
+                "--nodes" => read.nodes = arguments.next().and_then(|number| number.parse().ok()),
+                // What the test runner of a whole workspace passes on.
+                _ => {}
             }
         }
+        read
     }
-    // Several checks may have one name: then one that differs is enough.
-    let ran: BTreeSet<&str> = checked.iter().map(|one| one.name.as_str()).collect();
-    let stale = allowed.keys().filter(|name| ran.contains(**name) && !differing.contains(**name));
-    let stale: Vec<_> =
-        stale.map(|name| format!("{name}\n    differs no more: take it off the list")).collect();
-    println!("\n{:<24}{:>8}{:>8}{:>10}", "suite", "passed", "of", "allowed");
-    for (group, (passed, all)) in &groups {
-        println!("{group:<24}{passed:>8}{all:>8}{:>10}", all - passed);
+
+    /// The suites that run, by the first words of their cases' names.
+    fn suites(&self) -> Vec<&'static str> {
+        let suites = [("mosquitto", &self.mosquitto), ("scripts", &self.scripts), ("paho", &self.paho)];
+        suites.into_iter().filter(|(_, folder)| folder.is_some()).map(|(suite, _)| suite).collect()
     }
-    for surprise in surprises.iter().chain(&stale) {
-        println!("\n{surprise}");
+
+    /// Everything that is to be run, what takes longest first.
+    fn jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        jobs.extend(self.paho.iter().flat_map(|folder| paho::jobs(folder)));
+        jobs.extend(self.scripts.iter().flat_map(|folder| scripts::jobs(folder)));
+        jobs.extend(self.mosquitto.iter().flat_map(|folder| sequences::jobs(folder)));
+        jobs.retain_mut(|job| job.keep(self.only.as_deref()));
+        jobs
     }
-    if surprises.is_empty() && stale.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::read();
+    let suites = arguments.suites();
+    if suites.is_empty() {
+        println!(
+            "conformance: name checkouts of the suites with --mosquitto DIR, --mosquitto-scripts DIR, --paho DIR"
+        );
+        return ExitCode::SUCCESS;
+    }
+    let allowed = match allowed::read() {
+        Ok(allowed) => allowed,
+        Err(why) => {
+            println!("conformance: allowed.txt: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let checked = bench::run(arguments.jobs(), arguments.nodes.unwrap_or(NODES).max(1));
+    if let Some(file) = &arguments.json
+        && let Err(error) = std::fs::write(file, format!("{:#}\n", report::to_json(&checked, &allowed)))
+    {
+        println!("conformance: {}: {error}", file.display());
+        return ExitCode::FAILURE;
+    }
+    let is_whole = arguments.only.is_none();
+    let complaints = allowed.complaints(&checked, is_whole.then_some(&suites));
+    report::print(&checked, &allowed, &complaints);
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

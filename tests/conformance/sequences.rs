@@ -3,68 +3,73 @@
 //! A packet is written as words: two hexadecimal digits for each byte, `rN` and `vN` for a variable byte
 //! integer, `mN`, `sN`, `kN`, `HN` for two bytes, `iN` for one, `LN` for four, and text in `'quotes'`.
 
-use super::Checked;
+use super::bench::{Case, Job};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
 /// The suite compares the properties of CONNACK with those of its own broker.
-pub(crate) const SETTINGS: &str =
-    "max_topic_aliases = 10\nmax_packet_bytes = 2000000\nreceive_maximum = 20\n";
+const SETTINGS: &str = "max_topic_aliases = 10\nmax_packet_bytes = 2000000\nreceive_maximum = 20\n";
 
 /// How long an answer may take, and how long none has to come.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Runs all sequences of a checkout.
-pub(crate) fn run(folder: &Path, broker: SocketAddr) -> Vec<Checked> {
+/// All sequences of a checkout, one job for each of its groups and levels.
+pub(crate) fn jobs(folder: &Path) -> Vec<Job> {
     let data = folder.join("test/broker/data");
     let entries = std::fs::read_dir(&data).unwrap_or_else(|error| panic!("{}: {error}", data.display()));
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     files.sort();
-    let mut checked = Vec::new();
+    let mut jobs = BTreeMap::<String, Vec<Case>>::new();
     for path in files {
         let text = std::fs::read_to_string(&path).expect("the file can be read");
         let groups: Vec<Value> = serde_json::from_str(&text).expect("the file holds groups");
         for group in groups.iter().filter(|group| group["disable"] != true) {
             for test in group["tests"].as_array().into_iter().flatten() {
-                let of = |key: &str| Some(&test[key]).filter(|it| !it.is_null()).or(Some(&group[key]));
-                let level = of("ver").and_then(Value::as_u64).unwrap_or(4);
-                let is_true = |key: &str| of(key).and_then(Value::as_bool).unwrap_or(true);
-                let title = format!(
-                    "{} {}",
-                    group["group"].as_str().unwrap_or(""),
-                    test["name"].as_str().unwrap_or("")
-                );
-                let sequence = Sequence {
-                    level,
-                    title: &title,
-                    connects: is_true("connect"),
-                    ends: is_true("expect_disconnect"),
-                    messages: test["msgs"].as_array().map_or(&[][..], Vec::as_slice),
+                let sequence = Sequence::new(group, test);
+                let words: Vec<&str> = sequence.title.split_whitespace().collect();
+                let name = format!("mosquitto v{} {}", sequence.level, words.join(" "));
+                let title =
+                    format!("mosquitto v{} {}", sequence.level, group["group"].as_str().unwrap_or(""));
+                let run = move |node: Option<&gable_tests::node::Node>| {
+                    sequence.play(node.expect("the job has settings").addresses.mqtt)
                 };
-                let difference = sequence.play(broker).err();
-                let words: Vec<&str> = title.split_whitespace().collect();
-                checked.push(Checked { name: format!("mosquitto v{level} {}", words.join(" ")), difference });
+                jobs.entry(title).or_default().push(Case { name, run: Box::new(run) });
             }
         }
     }
-    checked
+    let to_job = |(title, cases)| Job { title, settings: Some(SETTINGS), prepare: |_| {}, cases };
+    jobs.into_iter().map(to_job).collect()
 }
 
-struct Sequence<'a> {
+struct Sequence {
     level: u64,
-    title: &'a str,
+    title: String,
     /// Whether it begins with a CONNECT that is not written out.
     connects: bool,
     /// Whether the broker has to close the connection.
     ends: bool,
-    messages: &'a [Value],
+    messages: Vec<Value>,
 }
 
-impl Sequence<'_> {
+impl Sequence {
+    fn new(group: &Value, test: &Value) -> Sequence {
+        let of = |key: &str| Some(&test[key]).filter(|it| !it.is_null()).unwrap_or(&group[key]);
+        let is_true = |key: &str| of(key).as_bool().unwrap_or(true);
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        Sequence {
+            level: of("ver").as_u64().unwrap_or(4),
+            title: format!("{} {}", text(&group["group"]), text(&test["name"])),
+            connects: is_true("connect"),
+            ends: is_true("expect_disconnect"),
+            messages: test["msgs"].as_array().cloned().unwrap_or_default(),
+        }
+    }
+
     fn play(&self, broker: SocketAddr) -> Result<(), String> {
         let mut stream = open(broker)?;
         if self.connects {
@@ -76,7 +81,7 @@ impl Sequence<'_> {
                 return Err("the client was not let in".to_owned());
             }
         }
-        for message in self.messages {
+        for message in &self.messages {
             match message["type"].as_str() {
                 Some("send") => write(&mut stream, &packet(message["payload"].as_str().unwrap_or("")))?,
                 Some("recv") => {

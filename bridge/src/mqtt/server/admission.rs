@@ -21,6 +21,11 @@ use tracing::debug;
 /// How long the answer to a refused CONNECT may take to be sent.
 const REFUSAL_MAX: Duration = Duration::from_secs(2);
 
+/// How long a client that comes back waits for the end of its older connection to this node, and how
+/// often that is looked at.
+const FAREWELL_MAX: Duration = Duration::from_millis(20);
+const FAREWELL_STEP: Duration = Duration::from_millis(2);
+
 /// A client that was let in.
 pub(super) struct Admitted {
     pub(super) client_id: String,
@@ -197,6 +202,7 @@ async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Resul
     if !visitor.claim.settle() {
         return Err((ReasonCode::SERVER_BUSY, "too many clients connect at the same time"));
     }
+    farewell(context, &client_id).await;
     let rights: Box<dyn Rights + Send + Sync> = Box::new(rights);
     let number = context.next_number();
     let mailbox = Arc::new(Mailbox::new(context.backlog_max));
@@ -235,6 +241,18 @@ async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Resul
             Err((ReasonCode::SERVER_UNAVAILABLE, NO_MAJORITY))
         }
     }
+}
+
+/// Lets the log hear of a client's DISCONNECT before its next CONNECT. One that says goodbye and comes
+/// back at once may be read here first, since connections are read side by side; and then its will would
+/// be published [MQTT-3.14.4-3].
+async fn farewell(context: &Context, client_id: &str) {
+    let _ = timeout(FAREWELL_MAX, async {
+        while context.hub.holds(client_id) {
+            tokio::time::sleep(FAREWELL_STEP).await;
+        }
+    })
+    .await;
 }
 
 const NO_MAJORITY: &str = "no majority of the nodes can be reached";

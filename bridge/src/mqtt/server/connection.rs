@@ -123,12 +123,15 @@ pub(super) async fn run(context: Arc<Context>, accepted: Accepted) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let ended = connection.serve(&mut reader, &mut writer).await;
     debug!(%peer, client_id, %ended, "an MQTT client's connection has ended");
-    context.hub.remove(number);
     let acks = connection.session.take_acks();
     // The log need not wait for a client that is slow to go.
     let goodbye = connection.say_goodbye(&ended, &mut reader, &mut writer);
-    let (_, ()) =
-        tokio::join!(timeout(FAREWELL_MAX, goodbye), tell(&context, &client_id, number, &ended, acks));
+    let telling = async {
+        tell(&context, &client_id, number, &ended, acks).await;
+        // Not before: until then the client's next connection waits.
+        context.hub.remove(number);
+    };
+    let (_, ()) = tokio::join!(timeout(FAREWELL_MAX, goodbye), telling);
 }
 
 /// Tells the log how a connection has ended.

@@ -87,6 +87,11 @@ impl Hub {
         self.lock().remove(number);
     }
 
+    /// Whether a client is connected to this node.
+    pub(super) fn holds(&self, client_id: &str) -> bool {
+        self.lock().by_client.contains_key(client_id)
+    }
+
     /// How many clients are connected, or about to be.
     pub(super) fn len(&self) -> usize {
         self.lock().connections.len()

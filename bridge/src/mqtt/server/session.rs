@@ -461,6 +461,8 @@ impl Session {
     fn settle_publish(&mut self, packet_id: Option<NonZeroU16>, qos: QoS, outcome: Published) {
         let reason = match outcome {
             Published::Taken | Published::Again => ReasonCode::SUCCESS,
+            // A PUBREC may say so as well, but Mosquitto's never does: clients are not used to it.
+            Published::Unheard if qos == QoS::ExactlyOnce => ReasonCode::SUCCESS,
             Published::Unheard => ReasonCode::NO_MATCHING_SUBSCRIBERS,
             Published::NotRetained => ReasonCode::QUOTA_EXCEEDED,
             Published::Invalid => ReasonCode::TOPIC_NAME_INVALID,

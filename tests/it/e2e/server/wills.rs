@@ -142,3 +142,20 @@ fn a_node_that_slept_through_its_clients_wills_gives_the_clients_up() {
         assert_eq!(state(&cluster, n, "moved"), "online");
     }
 }
+
+#[test]
+fn a_client_that_says_goodbye_and_comes_back_at_once_leaves_no_will() {
+    let cluster = Cluster::serve("", HOME);
+    let broker = cluster.mqtt()[cluster.leader()];
+    let mut watcher = Client::connect(broker, &Hello::new("watcher"));
+    watcher.subscribe("status/+", 0);
+    for _ in 0..50 {
+        let mut client = Client::connect(broker, &hello("hasty"));
+        // Both are there when the older connection is read, and perhaps the next CONNECT as well.
+        client.send_bytes(&[0xe0, 0]).expect("the connection stands");
+    }
+    let mut last = Client::connect(broker, &Hello::new("last"));
+    last.publish("status/last", "done", 0, false);
+    let message = watcher.message(PATIENCE).expect("the watcher hears the last word");
+    assert_eq!((message.topic.as_str(), message.text().as_str()), ("status/last", "done"));
+}

@@ -137,6 +137,7 @@ fn event(words: &[&str], is_unsubscribe: bool) -> Event {
         "taken" => Answer::Published(Published::Taken),
         "again" => Answer::Published(Published::Again),
         "full" => Answer::Published(Published::NotRetained),
+        "unheard" => Answer::Published(Published::Unheard),
         "released" => Answer::Released { is_known: true },
         "yes" => answer(true),
         "no" => answer(false),
@@ -236,6 +237,20 @@ fn acknowledgements_wait_for_the_log_and_the_rest_behind_them() {
             ("taken", "here sub f, PUBACK 7 0, PINGRESP"),
             ("yes 1", "SUBACK 8 [1], PUBLISH kept Some(1)"),
             ("taken", "PINGRESP"),
+        ],
+    );
+}
+
+#[test]
+fn only_a_puback_tells_that_nobody_has_subscribed() {
+    check(
+        Level::V5,
+        false,
+        &[
+            ("pub 1 a 7", "propose a None"),
+            ("unheard", "PUBACK 7 16"),
+            ("pub 2 a 8", "propose a None"),
+            ("unheard", "PUBREC 8 0"),
         ],
     );
 }

@@ -19,7 +19,7 @@ fn check_characters(name: &str) -> Result<(), Refusal> {
 pub(super) fn check_topic(name: &str) -> Result<(), Refusal> {
     check_characters(name)?;
     if topic::is_too_deep(name) {
-        return Err(Refusal::new(ReasonCode::TOPIC_NAME_INVALID, "the topic has more than 200 levels"));
+        return Err(Refusal::new(ReasonCode::TOPIC_NAME_INVALID, "the topic has more than 201 levels"));
     }
     topic::check_topic(name)
         .map_err(|why| Refusal::new(ReasonCode::MALFORMED_PACKET, format!("topic: {why}")))
@@ -30,7 +30,7 @@ pub(super) fn check_topic(name: &str) -> Result<(), Refusal> {
 pub(super) fn check_filter(filter: &str) -> Result<(), Refusal> {
     check_characters(filter)?;
     if topic::is_too_deep(filter) {
-        return Err(Refusal::new(ReasonCode::TOPIC_FILTER_INVALID, "the filter has more than 200 levels"));
+        return Err(Refusal::new(ReasonCode::TOPIC_FILTER_INVALID, "the filter has more than 201 levels"));
     }
     topic::check_subscription(filter)
         .map_err(|why| Refusal::new(ReasonCode::MALFORMED_PACKET, format!("filter: {why}")))
