@@ -84,6 +84,8 @@ pub struct Client {
     pub(crate) username: Option<String>,
     /// The will of a connection that is gone, until its delay is over.
     pub(crate) delayed_will: Option<Publication>,
+    /// [`Connect::heard`] of the last CONNECT that was taken.
+    pub(crate) heard: Timestamp,
 }
 
 /// A connection that a node holds.
@@ -101,11 +103,6 @@ impl Client {
     /// Returns the connection that counts.
     pub fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
-    }
-
-    /// Returns who the client last proved to be, if it did.
-    pub fn username(&self) -> Option<&str> {
-        self.username.as_deref()
     }
 
     /// Returns the session, if it outlives the connection.

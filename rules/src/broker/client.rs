@@ -2,7 +2,7 @@
 
 use crate::NodeId;
 use crate::broker::Publication;
-use gable_devices::QoS;
+use gable_devices::{QoS, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The session expiry interval that means never (MQTT 5, section 3.1.2.11.2).
@@ -93,6 +93,9 @@ pub struct Connect {
     pub username: Option<String>,
     /// MQTT's protocol version: 3, 4 or 5.
     pub protocol_version: u8,
+    /// What log time was at the node when the client came. One that came clearly before the client's last
+    /// is not taken: log time passes alike on all nodes, whatever their clocks show.
+    pub heard: Timestamp,
 }
 
 /// What is published if a client leaves without a word.

@@ -6,15 +6,25 @@ use super::{
 use crate::effect::Departure;
 use crate::timer::{Purpose, Slot};
 use crate::work::Work;
-use crate::{Effect, NodeId};
+use crate::{Effect, NodeId, Refusal};
 use gable_devices::Millis;
 use std::sync::Arc;
+
+/// A CONNECT that is heard so much before the client's last is taken for an older one. By less nodes may
+/// differ on the time, and no client that waits for an answer gives up as soon.
+const LATE: Millis = Millis(300);
 
 impl Work<'_> {
     /// A client connects. An older connection of it, on whichever node, ends first: its will is
     /// published before the new connection is answered [MQTT-3.1.4-3].
     pub(super) fn on_connect(&mut self, client_id: &str, id: ConnectionId, connect: &Connect) {
         let broker = &mut self.rows.broker;
+        // It waited at its node, for a majority, until the client had gone to another one.
+        let client = broker.clients.get(client_id);
+        if client.is_some_and(|client| connect.heard.after(LATE) < client.heard) {
+            self.effect(Effect::Refused(Refusal::Stale));
+            return self.rows.broker.answer(id, Answer::Gone);
+        }
         let is_new = !broker.clients.contains_key(client_id);
         if is_new && broker.clients.len() >= broker.limits.clients_max as usize {
             return broker.answer(id, Answer::ConnectRefused);
@@ -33,6 +43,7 @@ impl Work<'_> {
         let session_expiry_interval = connect.session_expiry_interval.min(limits.session_expiry_max);
         let client = self.rows.broker.clients.entry(client_id.to_owned()).or_default();
         client.delayed_will = None;
+        client.heard = client.heard.max(connect.heard);
         client.username.clone_from(&connect.username);
         let session_present = client.session.is_some();
         if session_expiry_interval > 0 || session_present {

@@ -8,6 +8,7 @@
 //! role NAME [gone] [allow=RIGHTS:FILTER ..] [deny=RIGHTS:FILTER ..]
 //!
 //! connect [kept] [expiry=SECONDS] [will=TOPIC=PAYLOAD] [delay=SECONDS] [retain] [user=NAME]
+//!         [heard=MS]     where the client came at that log time (else: all at one)
 //! pub [qN] [id=N] [retain] [expires=SECONDS] TOPIC [PAYLOAD]
 //! release ID
 //! sub FILTER[:qN][:nl][:rap][:rhN][:idN] ..
@@ -18,7 +19,7 @@
 //! lose                   the connection breaks
 //! ```
 
-use gable_devices::{Millis, QoS};
+use gable_devices::{Millis, QoS, Timestamp};
 use gable_rules::broker::{
     AccessChange, Ack, Answer, BrokerLimits, ClientAction, ClientInput, Connect, ConnectionId, Grant, Output,
     Publication, Published, RetainHandling, Sending, SubscribeOptions, User, Will,
@@ -127,6 +128,7 @@ fn connect(text: &str) -> Connect {
                 let publication = Publication { topic, payload, ..Publication::default() };
                 connect.will = Some(Will { publication, delay_interval: 0 });
             }
+            "heard" => connect.heard = Timestamp(value.parse().unwrap()),
             "user" => connect.username = Some(value.to_owned()),
             "delay" => connect.will.as_mut().unwrap().delay_interval = value.parse().unwrap(),
             "retain" => connect.will.as_mut().unwrap().publication.retain = true,

@@ -8,6 +8,7 @@ use super::rights::ClientRights;
 use super::session::{Event, Rights, Session};
 use super::wire::{Connack, Connect, Detail, Encoder, Framer, Level, Outgoing, ReasonCode, decode_connect};
 use bytes::BytesMut;
+use gable_devices::Timestamp;
 use gable_rules::InputKind;
 use gable_rules::broker::{self, Answer, ClientAction, ClientInput, Right, Sending};
 use std::net::IpAddr;
@@ -25,6 +26,9 @@ const REFUSAL_MAX: Duration = Duration::from_secs(2);
 /// often that is looked at.
 const FAREWELL_MAX: Duration = Duration::from_millis(20);
 const FAREWELL_STEP: Duration = Duration::from_millis(2);
+
+/// How many bytes a client may send before it is let in. With that many no more is read from it.
+const AHEAD_MAX: usize = 64 << 10;
 
 /// A client that was let in.
 pub(super) struct Admitted {
@@ -69,7 +73,7 @@ pub(super) async fn admit(context: &Context, accepted: Accepted) -> Option<Admit
     };
     let encoder = Encoder::for_client(&connect);
     let visitor = Visitor { address: peer.ip(), identity, may_be_anonymous, claim };
-    match enter(context, &connect, &visitor).await {
+    match enter(context, &connect, &visitor, &mut stream, &mut input).await {
         Ok((client_id, number, rights, mailbox, granted)) => {
             framer.set_packet_size_max(context.packet_size_max);
             let mut output = BytesMut::new();
@@ -177,7 +181,14 @@ async fn authenticate(
 
 type Entered = (String, u64, Box<dyn Rights + Send + Sync>, Arc<Mailbox>, Granted);
 
-async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Result<Entered, TurnedAway> {
+async fn enter(
+    context: &Context,
+    connect: &Connect,
+    visitor: &Visitor,
+    stream: &mut Box<dyn Stream>,
+    input: &mut BytesMut,
+) -> Result<Entered, TurnedAway> {
+    let heard = context.replica.home_time();
     if connect.authentication.is_some() {
         return Err((ReasonCode::BAD_AUTHENTICATION_METHOD, ""));
     }
@@ -207,27 +218,21 @@ async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Resul
     let number = context.next_number();
     let mailbox = Arc::new(Mailbox::new(context.backlog_max));
     context.hub.add(number, &client_id, username.clone(), mailbox.clone());
-    let action = ClientAction::Connect(broker::Connect {
-        clean_start: connect.clean_start,
-        session_expiry_interval: connect.session_expiry_interval,
-        will: connect
-            .will
-            .clone()
-            .map(|will| broker::Will { publication: will.publication, delay_interval: will.delay_interval }),
-        username,
-        protocol_version: match connect.level {
-            Level::V31 => 3,
-            Level::V311 => 4,
-            Level::V5 => 5,
-        },
-    });
-    let input =
+    let action = ClientAction::Connect(to_connect(connect, username, heard));
+    let client_input =
         |action| InputKind::Client(ClientInput { client_id: client_id.clone(), connection: number, action });
     let entering = async {
-        context.replica.submit(input(action)).await.ok()?;
+        context.replica.submit(client_input(action)).await.ok()?;
         connected(&mailbox).await
     };
-    match timeout(context.patience, entering).await {
+    let entered = async {
+        tokio::select! {
+            biased;
+            entered = entering => entered,
+            () = gone(stream, input) => None,
+        }
+    };
+    match timeout(context.patience, entered).await {
         Ok(Some(Ok(granted))) => Ok((client_id, number, rights, mailbox, granted)),
         Ok(Some(Err(refused))) => {
             context.hub.remove(number);
@@ -235,9 +240,10 @@ async fn enter(context: &Context, connect: &Connect, visitor: &Visitor) -> Resul
         }
         Ok(None) | Err(_) => {
             context.hub.remove(number);
-            // The CONNECT may yet be committed; this follows it. It fails only when the node stops.
+            // The CONNECT may yet be committed; this follows it. Its client was not let in and leaves no
+            // will. It fails only when the node stops.
             let farewell = ClientAction::Disconnect { sends_will: false, session_expiry_interval: None };
-            let _ = timeout(context.patience, context.replica.submit(input(farewell))).await;
+            let _ = timeout(context.patience, context.replica.submit(client_input(farewell))).await;
             Err((ReasonCode::SERVER_UNAVAILABLE, NO_MAJORITY))
         }
     }
@@ -255,7 +261,37 @@ async fn farewell(context: &Context, client_id: &str) {
     .await;
 }
 
+/// What the log has to know of a CONNECT, which came at log time `heard`.
+fn to_connect(connect: &Connect, username: Option<String>, heard: Timestamp) -> broker::Connect {
+    let to_will = |will: super::wire::Will| broker::Will {
+        publication: will.publication,
+        delay_interval: will.delay_interval,
+    };
+    broker::Connect {
+        clean_start: connect.clean_start,
+        session_expiry_interval: connect.session_expiry_interval,
+        will: connect.will.clone().map(to_will),
+        username,
+        protocol_version: match connect.level {
+            Level::V31 => 3,
+            Level::V311 => 4,
+            Level::V5 => 5,
+        },
+        heard,
+    }
+}
+
 const NO_MAJORITY: &str = "no majority of the nodes can be reached";
+
+/// Waits until the client closes its connection. What it sends meanwhile is kept for its session.
+async fn gone(stream: &mut Box<dyn Stream>, input: &mut BytesMut) {
+    while input.len() < AHEAD_MAX {
+        if !matches!(stream.read_buf(input).await, Ok(1..)) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
 
 /// Waits for what the log says to a CONNECT.
 async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, TurnedAway>> {
@@ -275,6 +311,10 @@ async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, TurnedAway>> {
             }
             Some(Event::Answer(Answer::ConnectRefused)) => {
                 return Some(Err((ReasonCode::QUOTA_EXCEEDED, "there are as many clients as there may be")));
+            }
+            // It waited here until the client had gone to another node.
+            Some(Event::Answer(Answer::Gone)) => {
+                return Some(Err((ReasonCode::SERVER_BUSY, "the client has a newer connection")));
             }
             Some(_) => return None,
             None => {}
