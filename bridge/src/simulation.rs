@@ -16,6 +16,8 @@ pub enum Sight {
     Applied { applied: Arc<Applied>, hash: u64 },
     /// The state was taken over from a snapshot.
     Installed { index: LogIndex, hash: u64 },
+    /// The log on the node's disk ends there.
+    Persisted { last: LogIndex },
     /// The node found itself leader.
     Leads { term: u64 },
 }

@@ -1,5 +1,6 @@
 //! The command line: our own flags, and those that `cargo test` and `cargo nextest` hand to tests.
 
+use crate::faults::Edge;
 use crate::plant::Plant;
 use std::ops::Range;
 
@@ -9,6 +10,8 @@ pub(crate) struct Arguments {
     pub(crate) job: Job,
     pub(crate) jobs: usize,
     pub(crate) plant: Option<Plant>,
+    /// The edge of all runs; else each seed draws its own.
+    pub(crate) edge: Option<Edge>,
     /// Print all events of a run.
     pub(crate) verbose: bool,
     /// Which of the nodes' own log lines to print.
@@ -50,6 +53,7 @@ impl Arguments {
             job: Job::Suite(Selection::default()),
             jobs: cores,
             plant: None,
+            edge: None,
             verbose: false,
             log: None,
         };
@@ -62,6 +66,7 @@ impl Arguments {
                 "--seeds" => job = Some(Job::Seeds(range(&value()?)?)),
                 "--jobs" => parsed.jobs = number(&value()?)?.max(1) as usize,
                 "--plant" => parsed.plant = Some(plant(&value()?)?),
+                "--edge" => parsed.edge = Some(edge(&value()?)?),
                 "--log" => parsed.log = Some(value()?),
                 "--verbose" => parsed.verbose = true,
                 "--list" => list = true,
@@ -109,6 +114,11 @@ fn number(text: &str) -> Result<u64, String> {
 fn range(text: &str) -> Result<Range<u64>, String> {
     let (start, end) = text.split_once("..").ok_or(format!("`{text}` is not a range such as 1..1001"))?;
     Ok(number(start)?..number(end)?)
+}
+
+fn edge(name: &str) -> Result<Edge, String> {
+    let found = Edge::ALL.iter().find(|(known, _)| *known == name).map(|(_, edge)| *edge);
+    found.ok_or_else(|| format!("there is no edge `{name}`: it is one of attach, server"))
 }
 
 fn plant(name: &str) -> Result<Plant, String> {

@@ -1,6 +1,7 @@
 //! Many seeds, each in a process of its own, as many at a time as there are cores.
 
 use crate::console::say;
+use crate::faults::Edge;
 use crate::plant::Plant;
 use std::ops::Range;
 use std::process::Command;
@@ -14,6 +15,8 @@ use std::time::Instant;
 pub(crate) struct Task {
     pub(crate) seed: u64,
     pub(crate) plant: Option<Plant>,
+    /// The edge, if the seed shall not draw it.
+    pub(crate) edge: Option<Edge>,
 }
 
 /// How a run ended.
@@ -25,10 +28,10 @@ pub(crate) struct Outcome {
 }
 
 /// Runs all seeds and tells of those that fail. Returns whether none does.
-pub(crate) fn run(seeds: Range<u64>, jobs: usize) -> bool {
+pub(crate) fn run(seeds: Range<u64>, edge: Option<Edge>, jobs: usize) -> bool {
     let begun = Instant::now();
     let count = seeds.clone().count();
-    let tasks: Vec<_> = seeds.map(|seed| Task { seed, plant: None }).collect();
+    let tasks: Vec<_> = seeds.map(|seed| Task { seed, plant: None, edge }).collect();
     let done = AtomicUsize::new(0);
     let outcomes = run_all(&tasks, jobs, &|outcome| {
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -75,6 +78,9 @@ fn run_one(task: Task) -> Outcome {
     command.args(["--seed", &task.seed.to_string()]);
     if let Some(plant) = task.plant {
         command.args(["--plant", &plant.to_string()]);
+    }
+    if let Some(edge) = task.edge {
+        command.args(["--edge", &edge.to_string()]);
     }
     match command.output() {
         Ok(output) => {

@@ -1,4 +1,5 @@
-//! The workload: devices that hand messages to nodes, and obey commands.
+//! The workload where nodes are clients of another broker: devices that hand messages to nodes, and
+//! obey commands.
 //!
 //! All of them are tasks of one host of the simulated network. They meet nodes through mailboxes
 //! rather than sockets, because what stands between them, the MQTT client, is modelled too.
@@ -17,7 +18,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 /// The home's file.
-const HOME: &str = include_str!("home.yaml");
+pub(crate) const HOME: &str = include_str!("home.yaml");
 
 /// How long a device waits for an acknowledgement before it turns to the next node, in ms.
 const PATIENCE: Range<u64> = 600..2500;
@@ -67,7 +68,7 @@ async fn burst(world: Rc<World>) {
 }
 
 /// Edits the home's file now and then: runs and timers of an edited automation end.
-async fn reconfigure(world: &Rc<World>) {
+pub(crate) async fn reconfigure(world: &Rc<World>) {
     let mut dice = Dice::new(world.seed, "edits");
     loop {
         sleep(dice.millis(2000..9000)).await;
@@ -80,7 +81,7 @@ async fn reconfigure(world: &Rc<World>) {
 }
 
 /// Brings the home's file into the log through whichever node takes it.
-async fn configure(world: &Rc<World>, text: &str) {
+pub(crate) async fn configure(world: &Rc<World>, text: &str) {
     let report = gable_rules::check(&sources(text));
     assert!(report.problems.is_empty(), "the simulation's home is broken: {:?}", report.problems);
     let mut nodes = NODES.iter().cycle();

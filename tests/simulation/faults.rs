@@ -1,7 +1,7 @@
 //! What goes wrong in a run, and when: all of it drawn from the seed.
 
 use crate::dice::Dice;
-use crate::world::NODES;
+use crate::world::{CLIENTS, NODES};
 use gable_rules::NodeId;
 use std::fmt;
 use std::ops::Range;
@@ -39,6 +39,31 @@ pub(crate) enum Fault {
     /// All nodes lose their power, and with it what they wrote since so long ago, although they had
     /// been told that it is safe: only a plant does that.
     RollBack(Duration),
+}
+
+/// How devices reach the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edge {
+    /// By a broker of their own, of which each node is a client; both are modelled.
+    Attach,
+    /// As MQTT clients of the nodes, each of which is the real server.
+    Server,
+}
+
+impl Edge {
+    /// The edges by their names.
+    pub(crate) const ALL: [(&str, Edge); 2] = [("attach", Edge::Attach), ("server", Edge::Server)];
+
+    /// Draws a run's edge.
+    pub(crate) fn draw(seed: u64) -> Edge {
+        if Dice::new(seed, "edge").chance(50) { Edge::Server } else { Edge::Attach }
+    }
+}
+
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Edge::ALL.iter().find(|(_, edge)| edge == self).map_or("?", |(name, _)| name))
+    }
 }
 
 /// Whom a fault hits.
@@ -101,16 +126,47 @@ impl Conditions {
 const CALM: Duration = Duration::from_millis(1500);
 
 /// Returns the faults of a run in their order, none of them after `until`.
-pub(crate) fn plan(seed: u64, until: Duration, conditions: &Conditions) -> Vec<(Duration, Fault)> {
+pub(crate) fn plan(
+    seed: u64,
+    edge: Edge,
+    until: Duration,
+    conditions: &Conditions,
+) -> Vec<(Duration, Fault)> {
     let mut dice = Dice::new(seed, "faults");
     let mut faults = Vec::new();
+    if edge == Edge::Server {
+        faults.extend(between_clients(seed, until));
+    }
     let mut at = CALM;
     loop {
         at += dice.millis(conditions.pause.clone());
         if at >= until {
+            faults.sort_by_key(|(at, _)| *at);
             return faults;
         }
         faults.push((at, draw(&mut dice, conditions)));
+    }
+}
+
+/// Draws what goes wrong between clients and nodes.
+fn between_clients(seed: u64, until: Duration) -> Vec<(Duration, Fault)> {
+    let mut dice = Dice::new(seed, "clients' network");
+    let mut faults = Vec::new();
+    let mut at = CALM;
+    loop {
+        at += dice.millis(400..4000);
+        if at >= until {
+            return faults;
+        }
+        let (node, short, long) = (dice.pick(&NODES), dice.millis(50..700), dice.millis(300..3500));
+        let fault = match dice.within(0..100) {
+            0..40 => Fault::Partition(CLIENTS, node, long),
+            40..55 => Fault::OneWay(CLIENTS, node, long),
+            55..70 => Fault::OneWay(node, CLIENTS, long),
+            70..90 => Fault::Hold(CLIENTS, node, short),
+            _ => Fault::Slow(CLIENTS, node, dice.within(10..150), long),
+        };
+        faults.push((at, fault));
     }
 }
 
@@ -155,14 +211,27 @@ impl fmt::Display for Fault {
             Fault::Stop(target, span) => write!(f, "stop {target} for {span:?}"),
             Fault::Wipe(target, span) => write!(f, "wipe {target}, which is away for {span:?}"),
             Fault::Isolate(target, span) => write!(f, "isolate {target} for {span:?}"),
-            Fault::Partition(a, b, span) => write!(f, "cut {a} from {b} for {span:?}"),
-            Fault::OneWay(a, b, span) => write!(f, "cut the way from {a} to {b} for {span:?}"),
-            Fault::Hold(a, b, span) => write!(f, "hold what {a} and {b} send each other for {span:?}"),
-            Fault::Slow(a, b, ms, span) => write!(f, "slow {a} and {b} down to {ms} ms for {span:?}"),
+            Fault::Partition(a, b, span) => write!(f, "cut {} from {} for {span:?}", Who(a), Who(b)),
+            Fault::OneWay(a, b, span) => write!(f, "cut the way from {} to {} for {span:?}", Who(a), Who(b)),
+            Fault::Hold(a, b, span) => {
+                write!(f, "hold what {} and {} send each other for {span:?}", Who(a), Who(b))
+            }
+            Fault::Slow(a, b, ms, span) => {
+                write!(f, "slow {} and {} down to {ms} ms for {span:?}", Who(a), Who(b))
+            }
             Fault::RollBack(span) => write!(f, "crash all, and lose the last {span:?} of their disks"),
             Fault::BreakDisk(node) => write!(f, "break the disk of {node}"),
             Fault::Skew(node, ms) => write!(f, "set the wall clock of {node} wrong by {ms} ms"),
         }
+    }
+}
+
+/// An end of a link, as people read it.
+struct Who<'a>(&'a NodeId);
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self.0 == CLIENTS { f.write_str("the clients") } else { self.0.fmt(f) }
     }
 }
 

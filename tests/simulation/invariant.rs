@@ -5,13 +5,18 @@
 
 mod agreement;
 mod commands;
+mod commits;
 mod histories;
 mod inputs;
 mod leaders;
+mod order;
 mod reads;
 mod rest;
+mod retained;
+mod sessions;
 mod survival;
 mod timers;
+mod wills;
 
 use crate::trace::Trace;
 
@@ -19,7 +24,7 @@ use crate::trace::Trace;
 pub(crate) type Check = fn(&Trace) -> Result<(), String>;
 
 /// All invariants by their names.
-pub(crate) const INVARIANTS: [(&str, Check); 9] = [
+pub(crate) const INVARIANTS: [(&str, Check); 14] = [
     ("survival", survival::check),
     ("agreement", agreement::check),
     ("leaders", leaders::check),
@@ -27,6 +32,11 @@ pub(crate) const INVARIANTS: [(&str, Check); 9] = [
     ("reads", reads::check),
     ("timers", timers::check),
     ("commands", commands::check),
+    ("commits", commits::check),
+    ("sessions", sessions::check),
+    ("order", order::check),
+    ("retained", retained::check),
+    ("wills", wills::check),
     ("histories", histories::check),
     ("rest", rest::check),
 ];

@@ -1,19 +1,21 @@
-//! A node as the simulated network's host: the real store, history and replica, and thin models of
-//! the MQTT edge around them.
+//! A node as the simulated network's host: the real store, history and replica, and either the real
+//! MQTT server or, for a node that is a client of another broker, a thin model of that edge.
 //!
-//! The edge is modelled because its broker client speaks to real sockets: [`serve`] stands for
+//! That one is modelled because its broker client speaks to real sockets: [`serve`] stands for
 //! ingest, which acknowledges a message only when it is committed and applied; `dispatch.rs`
 //! stands for the dispatcher.
 
 use crate::dice::Dice;
 use crate::dispatch;
-use crate::faults::Conditions;
+use crate::faults::{Conditions, Edge};
 use crate::trace::{Event, Row, Ticket};
-use crate::world::{Delivery, Live, World};
+use crate::world::{CLIENTS, Delivery, Live, World};
+use gable::mqtt::server::Server;
 use gable::raft::types::Runtime;
 use gable::raft::{ClusterKey, Compaction, Replica, ReplicaSettings, Settled};
 use gable::store::history::{self, Filter, History, Kind, Position};
 use gable::store::{self, Identity, Mode, Store};
+use gable_broker_config::Settings;
 use gable_rules::{InputKind, NodeId};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,13 +27,15 @@ use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 const PORT: u16 = 7800;
+/// Where nodes listen for MQTT clients.
+pub(crate) const MQTT_PORT: u16 = 1883;
 /// Messages that wait for a node. When it is full the device is told to go elsewhere.
 const MAILBOX: usize = 64;
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Returns a node's name in the simulated network.
+/// Returns the name of a node, or of the devices' host, in the simulated network.
 pub(crate) fn name_of(node: NodeId) -> String {
-    format!("node{node}")
+    if node == CLIENTS { "devices".to_owned() } else { format!("node{node}") }
 }
 
 /// Runs a node until it stops or ends by itself; a crash drops this future with all it holds.
@@ -59,10 +63,16 @@ async fn live(world: &Rc<World>, node: NodeId) -> Result<(), Box<dyn Error>> {
     let replica = Replica::start(settings(world, node)?, store, history.clone()).await?;
     replica.clock().set_skew_ms(place.skew_ms.get());
     place.live.replace(Some(Live { replica: replica.clone(), history }));
-    let (sender, mailbox) = mpsc::channel(MAILBOX);
-    place.mailbox.replace(Some(sender));
-    spawn_local(serve(world.clone(), replica.clone(), mailbox));
-    spawn_local(dispatch::run(world.clone(), replica.clone()));
+    let server = match world.edge {
+        Edge::Attach => {
+            let (sender, mailbox) = mpsc::channel(MAILBOX);
+            place.mailbox.replace(Some(sender));
+            spawn_local(serve(world.clone(), replica.clone(), mailbox));
+            spawn_local(dispatch::run(world.clone(), replica.clone()));
+            None
+        }
+        Edge::Server => Some(Server::start(&mqtt_settings(node), replica.clone()).await?),
+    };
     spawn_local(tell_time(world.clone(), replica.clone()));
     spawn_local(read(world.clone(), replica.clone()));
     let stop = place.stop.borrow().clone();
@@ -74,6 +84,9 @@ async fn live(world: &Rc<World>, node: NodeId) -> Result<(), Box<dyn Error>> {
             Err(reason.unwrap_or_else(|_| "the replica is gone".to_owned()).into())
         }
         () = stop.notified() => {
+            if let Some(server) = server {
+                server.stop().await;
+            }
             replica.shutdown().await;
             Ok(())
         }
@@ -89,6 +102,18 @@ fn settings(world: &World, node: NodeId) -> Result<ReplicaSettings, Box<dyn Erro
     let Conditions { snapshot_entries: entries, kept_entries: keep, .. } = world.conditions;
     settings.compaction = Compaction { entries, bytes: 1 << 20, age: Duration::from_secs(20), keep };
     Ok(settings)
+}
+
+/// The usual settings of the server, but for patience: what takes ten seconds in a home may take two.
+fn mqtt_settings(node: NodeId) -> Settings {
+    let mut settings = Settings::default();
+    settings.node.id = node.0;
+    let server = &mut settings.mqtt.server;
+    server.listen = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, MQTT_PORT))];
+    server.allow_anonymous = Some(true);
+    server.grace_s = 2;
+    server.ack_patience_s = 3;
+    settings
 }
 
 /// Proposes what devices hand in, in the order of its arrival, and acknowledges what is committed.

@@ -3,6 +3,9 @@
 //! Where the real parts can be made to fail, they are; where they can not, one record of an
 //! otherwise real run is falsified afterwards.
 
+mod clients;
+
+use crate::faults::Edge;
 use crate::trace::{Entry, Event, Trace};
 use gable_rules::{Effect, LogIndex, NodeId};
 use std::fmt;
@@ -35,10 +38,22 @@ pub(crate) enum Plant {
     LastingCut,
     /// A node's disk fails without anybody having cut it.
     BrokenDisk,
+    /// A client is told that a message is taken as soon as it is sent.
+    EarlyAck,
+    /// A session's client is found to have missed a message.
+    LostDelivery,
+    /// A client is found to have got a message again that nothing marks.
+    UnmarkedCopy,
+    /// Two messages are found to have come the wrong way round.
+    SwappedDeliveries,
+    /// A node is found to show an old retained message.
+    OldRetained,
+    /// A will is found to have been published again.
+    DoubledWill,
 }
 
 /// All plants, by their names, with the invariant that has to notice each.
-pub(crate) const PLANTS: [(&str, Plant, &str); 12] = [
+pub(crate) const PLANTS: [(&str, Plant, &str); 18] = [
     ("lying-disks", Plant::LyingDisks, "survival"),
     ("lost-writes", Plant::LostWrites, "inputs"),
     ("repeated-message", Plant::RepeatedMessage, "inputs"),
@@ -51,6 +66,12 @@ pub(crate) const PLANTS: [(&str, Plant, &str); 12] = [
     ("unsent-command", Plant::UnsentCommand, "commands"),
     ("lasting-cut", Plant::LastingCut, "rest"),
     ("broken-disk", Plant::BrokenDisk, "survival"),
+    ("early-ack", Plant::EarlyAck, "commits"),
+    ("lost-delivery", Plant::LostDelivery, "sessions"),
+    ("unmarked-copy", Plant::UnmarkedCopy, "sessions"),
+    ("swapped-deliveries", Plant::SwappedDeliveries, "order"),
+    ("old-retained", Plant::OldRetained, "retained"),
+    ("doubled-will", Plant::DoubledWill, "wills"),
 ];
 
 impl Plant {
@@ -64,6 +85,30 @@ impl Plant {
         PLANTS.iter().find(|(_, plant, _)| *plant == self).map_or("", |(.., invariant)| invariant)
     }
 
+    /// Returns the edge with which it is shown.
+    pub(crate) fn edge(self) -> Edge {
+        match self {
+            Plant::EarlyAck
+            | Plant::LostDelivery
+            | Plant::UnmarkedCopy
+            | Plant::SwappedDeliveries
+            | Plant::OldRetained
+            | Plant::DoubledWill => Edge::Server,
+            Plant::LyingDisks
+            | Plant::LostWrites
+            | Plant::RepeatedMessage
+            | Plant::StrayState
+            | Plant::TornHistory
+            | Plant::DoubledTimer
+            | Plant::EarlyTimer
+            | Plant::SecondLeader
+            | Plant::OldRead
+            | Plant::UnsentCommand
+            | Plant::LastingCut
+            | Plant::BrokenDisk => Edge::Attach,
+        }
+    }
+
     /// Falsifies the record of a run, for the plants that the real parts can not be made to show.
     pub(crate) fn falsify(self, trace: &mut Trace) {
         match self {
@@ -73,6 +118,12 @@ impl Plant {
             Plant::EarlyTimer => early_timer(trace),
             Plant::SecondLeader => second_leader(trace),
             Plant::OldRead => old_read(trace),
+            Plant::EarlyAck => clients::early_ack(trace),
+            Plant::LostDelivery => clients::lost_delivery(trace),
+            Plant::UnmarkedCopy => clients::unmarked_copy(trace),
+            Plant::SwappedDeliveries => clients::swapped_deliveries(trace),
+            Plant::OldRetained => clients::old_retained(trace),
+            Plant::DoubledWill => clients::doubled_will(trace),
             Plant::LyingDisks
             | Plant::LostWrites
             | Plant::RepeatedMessage

@@ -1,15 +1,16 @@
 //! One run: three nodes, their devices and a seed's faults, until the cluster is at rest.
 
-use crate::devices;
 use crate::driver::Driver;
-use crate::faults::{self, Fault};
+use crate::faults::{self, Edge, Fault};
 use crate::node;
 use crate::plant::Plant;
 use crate::trace::{Entry, Event, Trace};
-use crate::world::{Condition, NODES, World};
+use crate::world::{CLIENTS, Condition, NODES, World};
+use crate::{clients, devices};
 use gable::simulation::{self, Sight};
 use gable_devices::Timestamp;
 use gable_rules::{LogIndex, NodeId};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ const QUIET: Duration = Duration::from_millis(400);
 const EPOCH: Timestamp = Timestamp(1_800_000_000_000);
 
 /// A run with more events than this does not end: something repeats itself.
-const EVENTS_MAX: usize = 40_000;
+const EVENTS_MAX: usize = 100_000;
 
 /// Simulated milliseconds that have passed, for a thread that watches this one.
 static STEPS: AtomicU64 = AtomicU64::new(0);
@@ -36,11 +37,12 @@ pub(crate) fn steps() -> u64 {
 }
 
 /// Runs one seed and returns what happened.
-pub(crate) fn run(seed: u64, plant: Option<Plant>) -> Trace {
-    let world = World::new(seed, plant);
+pub(crate) fn run(seed: u64, edge: Option<Edge>, plant: Option<Plant>) -> Trace {
+    let edge = plant.map(Plant::edge).or(edge).unwrap_or_else(|| Edge::draw(seed));
+    let world = World::new(seed, edge, plant);
     {
         let mut trace = world.trace.borrow_mut();
-        (trace.epoch, trace.skewed) = (EPOCH, world.conditions.skewed);
+        (trace.epoch, trace.skewed, trace.edge) = (EPOCH, world.conditions.skewed, edge);
     }
     let seen = world.clone();
     simulation::watch(move |node, sight| seen.record(event_of(node, sight)));
@@ -79,6 +81,11 @@ fn drive(world: &Rc<World>) -> Result<(), String> {
         driver.cut_off(NODES[1]);
     }
     come_to_rest(&mut driver)?;
+    if world.edge == Edge::Server {
+        world.inspecting.set(true);
+        world.busy_devices.set(1);
+        come_to_rest(&mut driver)?;
+    }
     for (node, place) in &world.places {
         let Some(live) = place.live.borrow().clone() else { continue };
         node::record_history(world, *node, &live.history, true).map_err(|error| error.to_string())?;
@@ -115,7 +122,10 @@ fn build(world: &Rc<World>) -> Driver {
         let world = world.clone();
         sim.host(node::name_of(node), move || node::run(world.clone(), node));
     }
-    sim.client("devices", devices::run(world.clone()));
+    match world.edge {
+        Edge::Attach => sim.client(node::name_of(CLIENTS), devices::run(world.clone())),
+        Edge::Server => sim.client(node::name_of(CLIENTS), clients::run(world.clone())),
+    }
     Driver::new(world.clone(), sim)
 }
 
@@ -123,7 +133,7 @@ fn build(world: &Rc<World>) -> Driver {
 fn plan(world: &World) -> Vec<(Duration, Fault)> {
     let second = Duration::from_secs;
     match world.plant {
-        None => faults::plan(world.seed, FAULTS, &world.conditions),
+        None => faults::plan(world.seed, world.edge, FAULTS, &world.conditions),
         Some(Plant::LyingDisks) => vec![(second(8), Fault::CrashAll(Duration::from_millis(500)))],
         Some(Plant::LostWrites) => vec![(second(6), Fault::RollBack(second(1)))],
         Some(Plant::BrokenDisk) => vec![(second(8), Fault::BreakDisk(NODES[2]))],
@@ -170,14 +180,31 @@ fn unrest(driver: &Driver) -> Result<LogIndex, String> {
     match conditions.iter().find_map(to_do) {
         Some(to_do) => Err(to_do.to_owned()),
         None if world.busy_devices.get() > 0 => Err("a device waits for its acknowledgement".to_owned()),
-        None => Ok(first.applied),
+        None => match strangers(world) {
+            Some(client_id) => Err(format!("{client_id} and the log disagree on where it is connected")),
+            None => Ok(first.applied),
+        },
     }
+}
+
+/// Returns a client that is connected elsewhere than the log has it.
+fn strangers(world: &World) -> Option<String> {
+    let live = world.places.values().find_map(|place| place.live.borrow().clone())?;
+    let known: BTreeMap<String, NodeId> = live.replica.read(|state| {
+        let clients = state.broker().clients();
+        let held = clients.filter_map(|(id, client)| Some((id.to_owned(), client.connection()?.id.node)));
+        held.collect()
+    });
+    let connected = world.connected.borrow();
+    let clients = connected.keys().chain(known.keys());
+    clients.into_iter().find(|client_id| known.get(*client_id) != connected.get(*client_id)).cloned()
 }
 
 fn to_do(condition: &Condition) -> Option<&'static str> {
     match condition {
         Condition { pending: 1.., .. } => Some("a command waits to be published"),
         Condition { overdue: true, .. } => Some("a timer is overdue"),
+        Condition { queued: 1.., .. } => Some("a message waits for an MQTT client, or a will for its delay"),
         Condition { history_complete: false, .. } => Some("a history has a gap"),
         _ => None,
     }
@@ -191,6 +218,7 @@ fn event_of(node: NodeId, sight: Sight) -> Event {
             Event::Applied { node, entry, hash }
         }
         Sight::Installed { index, hash } => Event::Installed { node, index, hash },
+        Sight::Persisted { last } => Event::Persisted { node, last },
         Sight::Leads { term } => Event::Leads { node, term },
     }
 }

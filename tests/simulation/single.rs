@@ -18,7 +18,7 @@ pub(crate) fn run(seed: u64, arguments: &Arguments) -> bool {
         show_logs(filter);
     }
     watch_over(seed);
-    let trace = run::run(seed, arguments.plant);
+    let trace = run::run(seed, arguments.edge, arguments.plant);
     let violations = invariant::violations(&trace);
     if arguments.verbose {
         show_events(&trace, usize::MAX);
@@ -31,11 +31,13 @@ pub(crate) fn run(seed: u64, arguments: &Arguments) -> bool {
     }
     let result = if violations.is_empty() { "ok" } else { "FAILED" };
     let (events, digest) = (trace.events.len(), trace.digest());
-    say(&format!("seed {seed}: {result}, {events} events in {end:.1} s, trace {digest:016x}"));
+    let edge = trace.edge;
+    say(&format!("seed {seed} ({edge}): {result}, {events} events in {end:.1} s, trace {digest:016x}"));
     if !violations.is_empty() {
         let plant = arguments.plant.map(|plant| format!(" --plant {plant}")).unwrap_or_default();
+        let edge = arguments.edge.map(|edge| format!(" --edge {edge}")).unwrap_or_default();
         say(&format!(
-            "to replay: cargo test -p gable-tests --features simulation --test simulation -- --seed {seed}{plant}"
+            "to replay: cargo test -p gable-tests --features simulation --test simulation -- --seed {seed}{edge}{plant}"
         ));
     }
     violations.is_empty()

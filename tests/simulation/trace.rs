@@ -3,14 +3,23 @@
 //! The trace is also what two runs of one seed are compared by, so nothing in it may depend on
 //! addresses, threads or the real time.
 
+mod seen;
+
+pub(crate) use seen::{Ending, Reception, Seen};
+
 use crate::dice::Dice;
+use crate::faults::Edge;
 use gable::store::history::Position;
 use gable_devices::Timestamp;
+use gable_rules::broker::{ClientAction, Publication};
 use gable_rules::{CommandId, Effect, Input, InputKind, LogIndex, NodeId};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::time::Duration;
+
+/// An input's place in the log: the entry, and the input in it.
+pub(crate) type Place = (LogIndex, usize);
 
 /// The events of a run.
 #[derive(Debug)]
@@ -21,6 +30,8 @@ pub(crate) struct Trace {
     pub(crate) epoch: Timestamp,
     /// Whether wall clocks were wrong in this run.
     pub(crate) skewed: bool,
+    /// How devices reached the nodes.
+    pub(crate) edge: Edge,
     digest: Digest,
 }
 
@@ -87,6 +98,22 @@ pub(crate) enum Event {
         rows: Vec<Row>,
         last: bool,
     },
+    /// An MQTT client did or saw something, in its `connection`-th connection.
+    Client {
+        client: u32,
+        connection: u32,
+        seen: Seen,
+    },
+    /// What a client that is new to everything got at a node as retained, by topic.
+    Retained {
+        node: NodeId,
+        messages: BTreeMap<String, Vec<u8>>,
+    },
+    /// The log on a node's disk ends there.
+    Persisted {
+        node: NodeId,
+        last: LogIndex,
+    },
     /// Whether the cluster came to rest after the faults.
     Rested {
         problem: Option<String>,
@@ -118,7 +145,41 @@ pub(crate) struct Row {
     pub(crate) ticket: Option<Ticket>,
 }
 
+/// Returns the name under which the MQTT clients of the simulation connect.
+pub(crate) fn client_id(client: u32) -> String {
+    format!("client{client}")
+}
+
+/// Returns the client of that name.
+pub(crate) fn client_of(client_id: &str) -> Option<u32> {
+    client_id.strip_prefix("client")?.parse().ok()
+}
+
+/// Whether an input was taken.
+pub(crate) fn is_taken(effects: &[Effect]) -> bool {
+    !matches!(effects.first(), Some(Effect::Refused(_)))
+}
+
+/// Returns what a client publishes by an input.
+pub(crate) fn publication_of(input: &Input) -> Option<&Publication> {
+    match &input.kind {
+        InputKind::Client(client) => match &client.action {
+            ClientAction::Publish { publication, .. } => Some(publication),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 impl Ticket {
+    /// Returns the ticket of the message that an input brings.
+    pub(crate) fn of_input(input: &Input) -> Option<Ticket> {
+        match &input.kind {
+            InputKind::Message(message) => Ticket::of(&message.payload),
+            _ => Ticket::of(&publication_of(input)?.payload),
+        }
+    }
+
     /// Returns the ticket that a payload carries.
     pub(crate) fn of(payload: &[u8]) -> Option<Ticket> {
         let payload: serde_json::Value = serde_json::from_slice(payload).ok()?;
@@ -138,7 +199,8 @@ impl fmt::Display for Ticket {
 impl Trace {
     pub(crate) fn new(seed: u64) -> Trace {
         let epoch = Timestamp(0);
-        Trace { seed, events: Vec::new(), epoch, skewed: false, digest: Digest::new() }
+        let (edge, digest) = (Edge::Attach, Digest::new());
+        Trace { seed, events: Vec::new(), epoch, skewed: false, edge, digest }
     }
 
     /// Adds an event that happened at simulated time `at`.
@@ -168,6 +230,24 @@ impl Trace {
             }
         }
         log
+    }
+
+    /// Returns the inputs of the log that were taken, each with its place: the entry's index and the
+    /// input's number in it.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (Place, &Input, &[Effect])> {
+        let inputs = self.log().into_iter().flat_map(|(index, (_, entry))| {
+            let inputs = entry.inputs.iter().enumerate();
+            inputs.map(move |(number, (input, effects))| ((index, number), input, effects.as_slice()))
+        });
+        inputs.filter(|(_, _, effects)| is_taken(effects))
+    }
+
+    /// Returns what MQTT clients did and saw: the client, its connection, what.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (u32, u32, &Seen)> {
+        self.events.iter().filter_map(|(_, event)| match event {
+            Event::Client { client, connection, seen } => Some((*client, *connection, seen)),
+            _ => None,
+        })
     }
 
     /// Returns all effects of the log in their order, each with its input and the time at which it
@@ -213,6 +293,11 @@ impl fmt::Display for Event {
             Event::History { node, rows, .. } => {
                 write!(f, "node {node} shows {} rows of history", rows.len())
             }
+            Event::Client { client, connection, seen } => write!(f, "client {client} ({connection}) {seen}"),
+            Event::Retained { node, messages } => {
+                write!(f, "node {node} shows {} retained messages", messages.len())
+            }
+            Event::Persisted { node, last } => write!(f, "node {node} has the log on its disk up to {last}"),
             Event::Rested { problem: None } => write!(f, "the cluster is at rest"),
             Event::Rested { problem: Some(problem) } => write!(f, "the cluster is not at rest: {problem}"),
         }
@@ -232,6 +317,13 @@ impl fmt::Display for Line<'_> {
                 write!(f, "{} {}", message.topic, String::from_utf8_lossy(&message.payload))?;
             }
             InputKind::Configure(_) => f.write_str("Configure")?,
+            InputKind::Client(client) => {
+                write!(f, "{} ({}): ", client.client_id, client.connection)?;
+                match publication_of(input) {
+                    Some(it) => write!(f, "{} {}", it.topic, String::from_utf8_lossy(&it.payload))?,
+                    None => write!(f, "{:?}", client.action)?,
+                }
+            }
             other => write!(f, "{other:?}")?,
         }
         effects.iter().try_for_each(|effect| write!(f, "\n        {effect:?}"))

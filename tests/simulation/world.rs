@@ -3,15 +3,16 @@
 //! Everything runs in one thread, so cells suffice. A node's memory dies with it; what is here is
 //! the world outside: what it wrote to its disks, and what others saw of it.
 
+use crate::client::Link;
 use crate::dice::Dice;
-use crate::faults::Conditions;
+use crate::faults::{Conditions, Edge};
 use crate::plant::Plant;
-use crate::trace::{Event, Ticket, Trace};
+use crate::trace::{Entry, Event, Seen, Ticket, Trace, is_taken};
 use gable::raft::Replica;
 use gable::store::history::History;
 use gable::store::lossy::Lossy;
 use gable_devices::Timestamp;
-use gable_rules::{LogIndex, Message, NodeId, Status};
+use gable_rules::{LogIndex, Message, NodeId, Purpose, State, Status};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -21,16 +22,28 @@ use tokio::sync::{Notify, mpsc, oneshot};
 /// The members of the cluster.
 pub(crate) const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
+/// Stands for the host of the devices, where links are meant.
+pub(crate) const CLIENTS: NodeId = NodeId(0);
+
 /// The shared parts of a run.
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) plant: Option<Plant>,
+    pub(crate) edge: Edge,
     pub(crate) conditions: Conditions,
     pub(crate) trace: RefCell<Trace>,
     /// The driver's clock, for what happens outside of a host.
     pub(crate) elapsed: Cell<Duration>,
     pub(crate) places: BTreeMap<NodeId, Place>,
     pub(crate) broker: Broker,
+    /// The MQTT clients that are connected, and where.
+    pub(crate) connected: RefCell<BTreeMap<String, NodeId>>,
+    /// Connections behind which nobody is any more.
+    pub(crate) silent: RefCell<Vec<Link>>,
+    /// At rest: clients that are new to everything look at what is retained.
+    pub(crate) inspecting: Cell<bool>,
+    /// Where the messages of devices are in the log, as far as any node has applied it.
+    indices: RefCell<BTreeMap<Ticket, LogIndex>>,
     /// The highest index that any device has been told of.
     pub(crate) acknowledged: Cell<LogIndex>,
     /// The workload ends: devices finish what they have begun.
@@ -78,6 +91,8 @@ pub(crate) struct Condition {
     /// A deadline has passed and its timer has not fired.
     pub(crate) overdue: bool,
     pub(crate) history_complete: bool,
+    /// Messages that wait for MQTT clients, and wills that wait whether theirs come back.
+    pub(crate) queued: usize,
 }
 
 /// A message on its way from a device to a node.
@@ -96,7 +111,7 @@ pub(crate) struct Broker {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, plant: Option<Plant>) -> Rc<World> {
+    pub(crate) fn new(seed: u64, edge: Edge, plant: Option<Plant>) -> Rc<World> {
         let place = |node| {
             let place = Place {
                 node,
@@ -114,11 +129,16 @@ impl World {
         Rc::new(World {
             seed,
             plant,
+            edge,
             conditions: Conditions::draw(seed, plant.is_some()),
             trace: RefCell::new(Trace::new(seed)),
             elapsed: Cell::new(Duration::ZERO),
             places: NODES.into_iter().map(place).collect(),
             broker: Broker::default(),
+            connected: RefCell::default(),
+            silent: RefCell::default(),
+            inspecting: Cell::new(false),
+            indices: RefCell::default(),
             acknowledged: Cell::default(),
             closing: Cell::new(false),
             busy_devices: Cell::new(0),
@@ -133,7 +153,24 @@ impl World {
     /// Adds to the trace what happened now.
     pub(crate) fn record(&self, event: Event) {
         let now = self.now();
+        match &event {
+            Event::Applied { entry, .. } if self.edge == Edge::Server => self.note_indices(entry),
+            Event::Client { seen: Seen::Acknowledged { ticket }, .. } => {
+                let index = self.indices.borrow().get(ticket).copied().unwrap_or_default();
+                self.acknowledged.set(self.acknowledged.get().max(index));
+            }
+            _ => {}
+        }
         self.trace.borrow_mut().push(now, event);
+    }
+
+    fn note_indices(&self, entry: &Entry) {
+        let mut indices = self.indices.borrow_mut();
+        for (input, effects) in &entry.inputs {
+            if let Some(ticket) = Ticket::of_input(input).filter(|_| is_taken(effects)) {
+                indices.insert(ticket, entry.index);
+            }
+        }
     }
 
     /// Adds what the driver did to the trace.
@@ -163,6 +200,7 @@ impl Place {
             pending: state.outbox().filter(|row| row.status == Status::Pending).count(),
             overdue: state.next_deadline().is_some_and(|(deadline, _)| deadline < now),
             history_complete: replica.history_complete(),
+            queued: state.broker().queue_len() + waiting_wills(state),
         }))
     }
 
@@ -174,6 +212,10 @@ impl Place {
         // An order to stop that came too late must not meet the next start.
         self.stop.take();
     }
+}
+
+fn waiting_wills(state: &State) -> usize {
+    state.timers().filter(|(_, timer)| matches!(timer.purpose, Purpose::Will(_))).count()
 }
 
 impl Broker {

@@ -4,7 +4,7 @@
 //! told to, also what a client must not send, and does nothing by itself.
 
 mod bytes;
-mod packet;
+pub mod packet;
 
 pub use packet::{Ack, Hello, LastWill, Message, Packet, Publish};
 
@@ -210,7 +210,7 @@ impl Client {
     /// Asks for a sign of life and waits for it.
     #[track_caller]
     pub fn ping(&mut self) {
-        self.send_bytes(&[0xc0, 0]).expect("the connection stands");
+        self.send_bytes(&packet::PINGREQ).expect("the connection stands");
         let answer = self.answer(|packet| matches!(packet, Packet::Pingresp).then_some(()));
         assert_eq!(answer, Ok(()), "no answer to a ping");
     }
@@ -224,7 +224,7 @@ impl Client {
 
     /// Leaves with a DISCONNECT, so that no will is sent.
     pub fn leave(mut self) {
-        let _ = self.send_bytes(&[0xe0, 0]);
+        let _ = self.send_bytes(&packet::DISCONNECT);
         let _ = self.stream.shutdown(Shutdown::Write);
         while self.next(Duration::from_secs(2)).is_ok() {}
     }

@@ -20,7 +20,7 @@ pub mod wire;
 pub use counters::Counted;
 pub use net::Error;
 
-use crate::raft::Replica;
+use crate::raft::{Replica, spawn};
 use counters::Counters;
 use gable_broker_config::Settings;
 use gable_devices::Millis;
@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use sys::Sys;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 /// What all connections of a server share.
 struct Context {
@@ -103,8 +103,9 @@ pub struct Server {
     watch: Watch,
     certificates: Option<net::Certificates>,
     stop: watch::Sender<bool>,
-    opening: AbortHandle,
-    tasks: JoinSet<()>,
+    /// Tells the log, and later how the server does.
+    opening: JoinHandle<()>,
+    listening: JoinHandle<()>,
 }
 
 /// Tells how a server does.
@@ -153,15 +154,14 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let context =
             Arc::new(Context::new(settings, replica.clone(), hub.clone(), counters.clone(), stopped));
-        let mut tasks = JoinSet::new();
         let interval = (settings.sys_interval_s > 0).then(|| Duration::from_secs(settings.sys_interval_s));
         let sys = interval.map(|interval| Sys::new(replica.clone(), hub.clone(), counters.clone(), interval));
-        let opening = tasks.spawn(open(replica, hub.clone(), limits(settings), sys));
+        let opening = spawn(open(replica, hub.clone(), limits(settings), sys));
         let watch = Watch { hub, counters, listeners: listeners.watch() };
-        tasks.spawn(
+        let listening = spawn(
             listeners.run(context.stop.clone(), move |accepted| connection::run(context.clone(), accepted)),
         );
-        Ok(Server { addresses, watch, certificates, stop, opening, tasks })
+        Ok(Server { addresses, watch, certificates, stop, opening, listening })
     }
 
     /// Where it listens for clients, first for those without encryption.
@@ -184,8 +184,15 @@ impl Server {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         self.opening.abort();
-        // The listeners end when the clients have gone.
-        while self.tasks.join_next().await.is_some() {}
+        // The listeners end when the clients have gone; a panic of theirs has been told.
+        let _ = (&mut self.listening).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.opening.abort();
+        self.listening.abort();
     }
 }
 

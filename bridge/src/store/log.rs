@@ -37,6 +37,17 @@ impl LogStore {
     fn shared(&self) -> &Arc<Shared> {
         self.store.shared()
     }
+
+    /// Tells how far the log on the disk reaches: in a simulation who submits a change writes it too.
+    #[cfg(feature = "simulation")]
+    fn tell_persisted(&self, last: Option<u64>) {
+        if let Some(last) = last.filter(|_| self.shared().database.health.check().is_ok()) {
+            let last = gable_rules::LogIndex(last);
+            crate::simulation::tell(self.store.identity().node, || crate::simulation::Sight::Persisted {
+                last,
+            });
+        }
+    }
 }
 
 impl RaftLogStorage<TypeConfig> for LogStore {
@@ -88,9 +99,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             rows.push((held[held.len() - 1].0.log_id.index, row));
         }
         let stamp = self.shared().tail().append(held)?;
+        #[cfg(feature = "simulation")]
+        let last = rows.last().map(|(index, _)| *index);
         self.store
             .submit(Request { change: Change::Append { rows, stamp }, waiter: Waiter::Raft(callback) })
             .await;
+        #[cfg(feature = "simulation")]
+        self.tell_persisted(last);
         Ok(())
     }
 
@@ -100,6 +115,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.store
             .submit(Request { change: Change::Truncate { after: last_log_id }, waiter: Waiter::Nobody })
             .await;
+        #[cfg(feature = "simulation")]
+        self.tell_persisted(last_log_id.map(|log_id| log_id.index));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! end, and in the end they hold each committed message once.
 
 use crate::trace::{Event, Row, Ticket, Trace};
-use gable_rules::{Effect, InputKind, NodeId};
+use gable_rules::NodeId;
 use std::collections::BTreeSet;
 
 /// Checks every history that was read.
@@ -38,14 +38,7 @@ fn shown(trace: &Trace) -> impl Iterator<Item = (NodeId, &[Row], bool)> {
 
 /// The history holds the messages of the log, in its order, each once.
 fn whole(trace: &Trace, rows: &[Row]) -> Result<(), String> {
-    let inputs = trace.log().into_values().flat_map(|(_, entry)| &entry.inputs);
-    let taken = inputs.filter(|(_, effects)| !matches!(effects.first(), Some(Effect::Refused(_))));
-    let in_log: Vec<Ticket> = taken
-        .filter_map(|(input, _)| match &input.kind {
-            InputKind::Message(message) => Ticket::of(&message.payload),
-            _ => None,
-        })
-        .collect();
+    let in_log: Vec<Ticket> = trace.taken().filter_map(|(_, input, _)| Ticket::of_input(input)).collect();
     let in_history: Vec<Ticket> = rows.iter().filter_map(|row| row.ticket).collect();
     if in_log == in_history {
         return Ok(());

@@ -1,8 +1,9 @@
-//! What a node acknowledged is in the log: once, where it said, in the order of handing in.
+//! What a node acknowledged is in the log: once, where it said, in the order of handing in. So is
+//! what a client published in one connection.
 
-use crate::trace::{Event, Ticket, Trace};
-use gable_rules::{Effect, Input, InputKind, LogIndex, NodeId};
-use std::collections::BTreeMap;
+use crate::trace::{Event, Place, Seen, Ticket, Trace};
+use gable_rules::{LogIndex, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks every message that a device handed in.
 pub(crate) fn check(trace: &Trace) -> Result<(), String> {
@@ -16,18 +17,13 @@ pub(crate) fn check(trace: &Trace) -> Result<(), String> {
     in_order(trace, &taken)
 }
 
-/// A message's place in the log: the entry, and the input in it.
-type Place = (LogIndex, usize);
-
 /// Returns the place of each message that the log holds.
 fn taken(trace: &Trace) -> Result<BTreeMap<Ticket, Place>, String> {
     let mut taken = BTreeMap::new();
-    for (index, (_, entry)) in trace.log() {
-        for (number, (input, effects)) in entry.inputs.iter().enumerate() {
-            let Some(ticket) = ticket_of(input).filter(|_| !is_refused(effects)) else { continue };
-            if let Some((first, _)) = taken.insert(ticket, (index, number)) {
-                return Err(format!("message {ticket} is in the log twice, at {first} and {index}"));
-            }
+    for (place, input, _) in trace.taken() {
+        let Some(ticket) = Ticket::of_input(input) else { continue };
+        if let Some((first, _)) = taken.insert(ticket, place) {
+            return Err(format!("message {ticket} is in the log twice, at {first} and {}", place.0));
         }
     }
     Ok(taken)
@@ -52,47 +48,60 @@ fn acknowledged(
     }
 }
 
-/// What was handed to one boot of a node stands in the log in that order, without a hole before
-/// the last one that got there.
+/// Who hands messages in, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// A boot of a node, for those that came to it.
+    Node(NodeId, u64),
+    /// A connection of a client.
+    Client(u32, u32),
+}
+
+/// What was handed to one boot of a node, or published in one connection, stands in the log in that
+/// order, without a hole before the last one that got there.
 fn in_order(trace: &Trace, taken: &BTreeMap<Ticket, Place>) -> Result<(), String> {
-    let mut handed: BTreeMap<(NodeId, u64), Vec<Ticket>> = BTreeMap::new();
+    let mut handed: BTreeMap<Source, Vec<Ticket>> = BTreeMap::new();
     let mut boots = BTreeMap::new();
+    let again: BTreeSet<&Ticket> = trace
+        .seen()
+        .filter_map(|(_, _, seen)| match seen {
+            Seen::Offered { ticket, dup: true, .. } => Some(ticket),
+            _ => None,
+        })
+        .collect();
     for (_, event) in trace.events() {
         match event {
             // A disk that was emptied counts its boots from one again.
             Event::Started { node, .. } => *boots.entry(*node).or_insert(0) += 1,
             Event::HandedIn { node, ticket, .. } => {
                 let boot = boots.get(node).copied().unwrap_or(0);
-                handed.entry((*node, boot)).or_default().push(*ticket);
+                handed.entry(Source::Node(*node, boot)).or_default().push(*ticket);
+            }
+            // What it sent again came by one connection or the other.
+            Event::Client { client, connection, seen: Seen::Offered { ticket, .. } }
+                if !again.contains(ticket) =>
+            {
+                handed.entry(Source::Client(*client, *connection)).or_default().push(*ticket);
             }
             _ => {}
         }
     }
-    for ((node, _), tickets) in handed {
+    for (source, tickets) in handed {
         let mut places = tickets.iter().map(|ticket| (ticket, taken.get(ticket)));
         let mut last = None;
         while let Some((ticket, Some(place))) = places.next() {
             if last.is_some_and(|last| last >= place) {
-                return Err(format!("message {ticket} overtook one that node {node} was handed before it"));
+                return Err(format!(
+                    "message {ticket} overtook one that was handed in before it ({source:?})"
+                ));
             }
             last = Some(place);
         }
         if let Some((ticket, _)) = places.find(|(_, place)| place.is_some()) {
             return Err(format!(
-                "message {ticket} is in the log without one that node {node} was handed before it"
+                "message {ticket} is in the log without one that was handed in before it ({source:?})"
             ));
         }
     }
     Ok(())
-}
-
-fn ticket_of(input: &Input) -> Option<Ticket> {
-    match &input.kind {
-        InputKind::Message(message) => Ticket::of(&message.payload),
-        _ => None,
-    }
-}
-
-fn is_refused(effects: &[Effect]) -> bool {
-    matches!(effects.first(), Some(Effect::Refused(_)))
 }

@@ -11,6 +11,8 @@ pub struct Hello {
     pub clean_start: bool,
     /// In seconds; MQTT 5 only.
     pub session_expiry: u32,
+    /// In seconds; 0 stands for ever.
+    pub keep_alive: u16,
     pub will: Option<LastWill>,
     /// User name and password.
     pub login: Option<(String, String)>,
@@ -23,6 +25,8 @@ pub struct LastWill {
     pub payload: String,
     pub qos: u8,
     pub retain: bool,
+    /// In seconds; MQTT 5 only.
+    pub delay: u32,
 }
 
 impl Hello {
@@ -33,6 +37,7 @@ impl Hello {
             level: 5,
             clean_start: true,
             session_expiry: 0,
+            keep_alive: 60,
             will: None,
             login: None,
         }
@@ -45,8 +50,8 @@ impl Hello {
 
     /// With a retained will at QoS 1.
     pub fn with_will(self, topic: &str, payload: &str) -> Hello {
-        let will = LastWill { topic: topic.to_owned(), payload: payload.to_owned(), qos: 1, retain: true };
-        Hello { will: Some(will), ..self }
+        let (topic, payload) = (topic.to_owned(), payload.to_owned());
+        Hello { will: Some(LastWill { topic, payload, qos: 1, retain: true, delay: 0 }), ..self }
     }
 
     /// With a user name and a password.
@@ -104,7 +109,14 @@ pub enum Packet {
     Disconnect { reason: u8 },
 }
 
-pub(super) fn connect(hello: &Hello) -> Vec<u8> {
+/// A PINGREQ.
+pub const PINGREQ: [u8; 2] = [0xc0, 0];
+
+/// A DISCONNECT that discards the will.
+pub const DISCONNECT: [u8; 2] = [0xe0, 0];
+
+/// A CONNECT.
+pub fn connect(hello: &Hello) -> Vec<u8> {
     let mut body = Vec::new();
     push_text(&mut body, b"MQTT");
     body.push(hello.level);
@@ -112,7 +124,7 @@ pub(super) fn connect(hello: &Hello) -> Vec<u8> {
     let will_flags = will.map_or(0, |will| 0x04 | will.qos << 3 | u8::from(will.retain) << 5);
     let login_flags = if hello.login.is_some() { 0xc0 } else { 0 };
     body.push(u8::from(hello.clean_start) << 1 | will_flags | login_flags);
-    body.extend_from_slice(&60_u16.to_be_bytes());
+    body.extend_from_slice(&hello.keep_alive.to_be_bytes());
     if hello.level == 5 {
         body.extend_from_slice(&[5, 0x11]);
         body.extend_from_slice(&hello.session_expiry.to_be_bytes());
@@ -120,7 +132,8 @@ pub(super) fn connect(hello: &Hello) -> Vec<u8> {
     push_text(&mut body, hello.client_id.as_bytes());
     if let Some(will) = will {
         if hello.level == 5 {
-            body.push(0);
+            body.extend_from_slice(&[5, 0x18]);
+            body.extend_from_slice(&will.delay.to_be_bytes());
         }
         push_text(&mut body, will.topic.as_bytes());
         push_text(&mut body, will.payload.as_bytes());
@@ -132,7 +145,8 @@ pub(super) fn connect(hello: &Hello) -> Vec<u8> {
     packet(0x10, &body)
 }
 
-pub(super) fn publish(publish: &Publish<'_>, level: u8) -> Vec<u8> {
+/// A PUBLISH.
+pub fn publish(publish: &Publish<'_>, level: u8) -> Vec<u8> {
     let mut body = Vec::new();
     push_text(&mut body, publish.topic.as_bytes());
     if let Some(packet_id) = publish.packet_id {
@@ -146,12 +160,14 @@ pub(super) fn publish(publish: &Publish<'_>, level: u8) -> Vec<u8> {
     packet(0x30 | flags, &body)
 }
 
-pub(super) fn ack(ack: Ack, packet_id: u16) -> Vec<u8> {
+/// A PUBACK, PUBREC, PUBREL or PUBCOMP.
+pub fn ack(ack: Ack, packet_id: u16) -> Vec<u8> {
     let flags = if ack == Ack::Pubrel { 2 } else { 0 };
     packet((ack as u8) << 4 | flags, &packet_id.to_be_bytes())
 }
 
-pub(super) fn subscribe(packet_id: u16, filter: &str, qos: u8, level: u8) -> Vec<u8> {
+/// A SUBSCRIBE with one filter.
+pub fn subscribe(packet_id: u16, filter: &str, qos: u8, level: u8) -> Vec<u8> {
     let mut body = packet_id.to_be_bytes().to_vec();
     if level == 5 {
         push_length(&mut body, 0);
@@ -162,7 +178,7 @@ pub(super) fn subscribe(packet_id: u16, filter: &str, qos: u8, level: u8) -> Vec
 }
 
 /// Takes the first packet, if it is there whole.
-pub(super) fn take(input: &mut Vec<u8>, level: u8) -> Result<Option<Packet>, String> {
+pub fn take(input: &mut Vec<u8>, level: u8) -> Result<Option<Packet>, String> {
     let mut rest = Rest(input);
     let Ok(first) = rest.byte() else { return Ok(None) };
     let Ok(length) = rest.length() else {

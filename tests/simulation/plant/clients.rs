@@ -1,0 +1,97 @@
+//! Falsified records of what MQTT clients saw.
+
+use crate::clients::WATCHER;
+use crate::trace::{Event, Reception, Seen, Ticket, Trace};
+
+/// Lets a client be told that its message is taken as soon as it has sent it.
+pub(super) fn early_ack(trace: &mut Trace) {
+    let acknowledged = trace.events.iter().position(|(at, event)| {
+        at.as_secs() > 3 && matches!(event, Event::Client { seen: Seen::Acknowledged { .. }, .. })
+    });
+    let Some(position) = acknowledged else { return };
+    let event = trace.events.remove(position);
+    let Event::Client { seen: Seen::Acknowledged { ticket: wanted }, .. } = event.1 else { return };
+    let offered = trace.events.iter().position(|(_, event)| {
+        matches!(event, Event::Client { seen: Seen::Offered { ticket, .. }, .. } if *ticket == wanted)
+    });
+    if let Some(offered) = offered {
+        trace.events.insert(offered + 1, event);
+    }
+}
+
+/// Takes all copies of a message away that a client got in its session.
+pub(super) fn lost_delivery(trace: &mut Trace) {
+    let Some((client, lost)) = receptions(trace).map(|(_, client, it)| (client, it.payload.clone())).next()
+    else {
+        return;
+    };
+    trace.events.retain(|(_, event)| {
+        let Event::Client { client: other, seen: Seen::Received(reception), .. } = event else { return true };
+        *other != client || reception.payload != lost
+    });
+}
+
+/// Lets a client get a message a second time, as if it were the first.
+pub(super) fn unmarked_copy(trace: &mut Trace) {
+    let Some((position, ..)) = receptions(trace).find(|(_, _, reception)| !reception.dup) else { return };
+    let (at, Event::Client { client, connection, seen }) = &trace.events[position] else { return };
+    let copy = (*at, Event::Client { client: *client, connection: *connection, seen: seen.clone() });
+    trace.events.insert(position + 1, copy);
+}
+
+/// Lets two messages of one topic come in the wrong order.
+pub(super) fn swapped_deliveries(trace: &mut Trace) {
+    let all: Vec<_> = receptions(trace)
+        .map(|(position, client, it)| (position, client, it.topic.clone(), it.payload.clone()))
+        .collect();
+    let Some((first, client, topic, _)) = all.first() else { return };
+    let second = all[1..].iter().find(|(_, other, same, _)| other == client && same == topic);
+    let Some((second, ..)) = second else { return };
+    let (first, second) = (*first, *second);
+    let payload_of =
+        |trace: &mut Trace, position: usize, payload: Vec<u8>| match &mut trace.events[position].1 {
+            Event::Client { seen: Seen::Received(reception), .. } => {
+                std::mem::replace(&mut reception.payload, payload)
+            }
+            _ => payload,
+        };
+    let payload = payload_of(trace, first, Vec::new());
+    let payload = payload_of(trace, second, payload);
+    payload_of(trace, first, payload);
+}
+
+/// Lets a node show something else than the last message.
+pub(super) fn old_retained(trace: &mut Trace) {
+    let shown = trace.events.iter_mut().find_map(|(_, event)| match event {
+        Event::Retained { messages, .. } => messages.values_mut().next(),
+        _ => None,
+    });
+    if let Some(payload) = shown {
+        payload.push(b' ');
+    }
+}
+
+/// Lets a will be published twice.
+pub(super) fn doubled_will(trace: &mut Trace) {
+    let will = trace.events.iter().find(|(_, event)| match event {
+        Event::Client { client: WATCHER, seen: Seen::Received(reception), .. } => {
+            !reception.retain && reception.is_new && Ticket::of(&reception.payload).is_none()
+        }
+        _ => false,
+    });
+    let Some((at, Event::Client { client, connection, seen })) = will else { return };
+    let copy = (*at, Event::Client { client: *client, connection: *connection, seen: seen.clone() });
+    trace.events.push(copy);
+}
+
+/// Returns what clients got at QoS 1 in their sessions, each with its place in the trace.
+fn receptions(trace: &Trace) -> impl Iterator<Item = (usize, u32, &Reception)> {
+    trace.events.iter().enumerate().filter_map(|(position, (_, event))| match event {
+        Event::Client { client: client @ 11, seen: Seen::Received(reception), .. }
+            if reception.qos == 1 && !reception.retain && Ticket::of(&reception.payload).is_some() =>
+        {
+            Some((position, *client, reception))
+        }
+        _ => None,
+    })
+}
