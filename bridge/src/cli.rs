@@ -10,6 +10,7 @@ mod bench;
 mod certificate;
 mod check;
 mod client;
+mod clients;
 mod demo;
 mod events;
 mod failure;
@@ -80,6 +81,7 @@ enum Command {
     Trace(trace::Args),
     Release(release::Args),
     Try(trial::Args),
+    Clients(clients::Args),
     User(user::Args),
     Acl(acl::Args),
     Certificate(certificate::Args),
@@ -100,6 +102,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Trace(args) => on_runtime(trace::run(args)),
         Command::Release(args) => on_runtime(release::run(args)),
         Command::Try(args) => on_runtime(trial::run(args)),
+        Command::Clients(args) => on_runtime(clients::run(args)),
         Command::User(args) => on_runtime(user::run(args)),
         Command::Acl(args) => on_runtime(acl::run(args)),
         Command::Certificate(args) => certificate::run(args),

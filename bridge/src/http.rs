@@ -5,6 +5,7 @@
 
 mod access;
 mod automations;
+mod clients;
 mod commit;
 pub(crate) mod error;
 mod guard;
@@ -93,6 +94,7 @@ fn router(api: Arc<Api>) -> Router {
         .route("/api/why-not/{automation}", get(why_not::show))
         .route("/api/problems", get(problems::list))
         .route("/api/publish", post(publish::publish))
+        .route("/api/clients", get(clients::list))
         .route("/api/access", get(access::list))
         .route("/api/access/explain", get(access::explain))
         .route("/api/users/{name}", put(access::put_user).delete(access::delete_user))
@@ -108,7 +110,7 @@ fn router(api: Arc<Api>) -> Router {
 async fn unknown_route(uri: axum::http::Uri) -> ApiError {
     ApiError::not_found(
         format!("there is no {}", uri.path()),
-        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems, /api/traces, /api/why/ENTITY, /api/why-not/AUTOMATION, /api/access, /api/access/explain; POST /api/publish, /api/automations/ID/release; PUT and DELETE /api/users/NAME, /api/roles/NAME",
+        "GET /api/ready, /api/status, /api/states, /api/history, /api/events, /api/automations, /api/problems, /api/traces, /api/why/ENTITY, /api/why-not/AUTOMATION, /api/clients, /api/access, /api/access/explain; POST /api/publish, /api/automations/ID/release; PUT and DELETE /api/users/NAME, /api/roles/NAME",
     )
 }
 

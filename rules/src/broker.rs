@@ -105,6 +105,11 @@ impl Client {
         self.connection.as_ref()
     }
 
+    /// Returns who the client last proved to be, if it did.
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
     /// Returns the session, if it outlives the connection.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()

@@ -10,5 +10,7 @@ mod motion;
 // Its helpers are tests as well, which clippy knows by this attribute alone.
 #[cfg(test)]
 mod server;
+#[cfg(target_os = "linux")]
+mod silence;
 mod webhook;
 mod why;

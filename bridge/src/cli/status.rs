@@ -195,7 +195,7 @@ fn table(answers: &[Value], palette: Palette) -> String {
 }
 
 /// Puts columns under each other, the first row as a heading.
-fn aligned<const N: usize>(rows: &[[String; N]], palette: Palette) -> String {
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]], palette: Palette) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let mut out = String::new();

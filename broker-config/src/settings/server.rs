@@ -27,6 +27,8 @@ pub struct Server {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub connect_timeout_s: u64,
+    /// 0 means no limit.
+    pub silence_s: u64,
     pub max_packet_bytes: usize,
     pub max_inflight: u16,
     pub receive_maximum: u16,
@@ -89,6 +91,7 @@ impl Default for Server {
             max_connections: 2_000,
             max_connections_per_address: 200,
             connect_timeout_s: 10,
+            silence_s: 90,
             max_packet_bytes: 1 << 20,
             max_inflight: 20,
             receive_maximum: 100,

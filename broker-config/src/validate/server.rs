@@ -63,6 +63,7 @@ impl Server {
             1..=self.max_connections,
         )?;
         within("mqtt.server.connect_timeout_s", self.connect_timeout_s, 1..=300)?;
+        within("mqtt.server.silence_s", self.silence_s, 0..=7_200)?;
         within("mqtt.server.max_inflight", self.max_inflight, 1..=u16::MAX)?;
         within("mqtt.server.receive_maximum", self.receive_maximum, 1..=u16::MAX)?;
         within("mqtt.server.max_subscriptions", self.max_subscriptions, 1..=u32::MAX)?;
@@ -191,6 +192,7 @@ mod tests {
         check(|s| s.receive_maximum = 0, Some(("mqtt.server.receive_maximum", "must be 1 to 65535")));
         check(|s| s.grace_s = 3_601, Some(("mqtt.server.grace_s", "must be 0 to 3600")));
         check(|s| s.ack_patience_s = 0, Some(("mqtt.server.ack_patience_s", "must be 1 to 300")));
+        check(|s| s.silence_s = 7_201, Some(("mqtt.server.silence_s", "must be 0 to 7200")));
         check(|s| s.sys_interval_s = 3_601, Some(("mqtt.server.sys_interval_s", "must be 0 to 3600")));
         check(|s| (s.grace_s, s.max_topic_aliases, s.max_keep_alive_s) = (0, 0, 0), None);
         check(

@@ -61,6 +61,11 @@ impl Session {
         self.subscriptions.iter().map(|(filter, options)| (filter.as_str(), options))
     }
 
+    /// For how many seconds it is kept after its connection's end.
+    pub fn expiry_interval(&self) -> u32 {
+        self.expiry_interval
+    }
+
     /// How many topic filters it is subscribed to.
     pub fn subscriptions_len(&self) -> usize {
         self.subscriptions.len()

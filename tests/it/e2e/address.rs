@@ -38,7 +38,7 @@ const GAP_MAX: Duration = Duration::from_secs(15);
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 
 /// Prepares nodes on the first machines of the network; `address` is their section of that name.
-fn prepare(lan: &Lan, count: usize, address: &str) -> Cluster {
+pub(super) fn prepare(lan: &Lan, count: usize, address: &str) -> Cluster {
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 1883));
     let nodes: Vec<Node> = (0..count)
         .map(|n| {

@@ -6,6 +6,7 @@
 mod connections;
 mod latency;
 mod load;
+mod neighbours;
 mod peer;
 
 use super::clients::{self, COMMANDS, HOME, Publisher, Subscriber};
@@ -56,7 +57,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Measured, Failure> {
     let (latency, lost) = latency::measure(bench, &brokers.routes().await?).await?;
     let load = load::measure(bench, &brokers.routes().await?).await?;
     let connects = connections::measure(bench, &brokers.routes().await?).await?;
-    let tables = vec![commands, latency, load, connects, memory];
+    let neighbours = neighbours::measure(bench, &brokers.routes().await?).await?;
+    let tables = vec![commands, latency, load, connects, neighbours, memory];
     Ok(Measured { tables, lost: lost + unanswered })
 }
 

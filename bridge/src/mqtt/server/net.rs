@@ -156,6 +156,8 @@ struct Reception {
     counters: Arc<Counters>,
     certificates: Option<Certificates>,
     connect_timeout: Duration,
+    /// How long the other end may be gone; none leaves it to the system.
+    silence: Option<Duration>,
     packet_bytes_max: usize,
 }
 
@@ -186,6 +188,7 @@ impl Listeners {
             counters: Arc::default(),
             certificates,
             connect_timeout: settings.connect_timeout(),
+            silence: (settings.silence_s > 0).then(|| Duration::from_secs(settings.silence_s)),
             packet_bytes_max: settings.max_packet_bytes,
         };
         Ok(Listeners { listeners, reception })
@@ -363,6 +366,9 @@ impl Reception {
         transport: Transport,
     ) -> io::Result<(Box<dyn Stream>, Option<String>)> {
         stream.set_nodelay(true)?;
+        if let Some(silence) = self.silence {
+            socket::end_after_silence(&stream, silence)?;
+        }
         let limit = self.packet_bytes_max;
         let certificates = self.certificates.as_ref().filter(|_| transport.has_tls());
         Ok(match (certificates, transport.is_websocket()) {

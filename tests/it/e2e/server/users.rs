@@ -110,6 +110,10 @@ fn users_and_their_rights_count_at_all_nodes_at_once_and_outlive_one() {
     assert!(explained.contains("write      yes  its own: write energy/hall"), "{explained}");
     assert!(explained.contains("subscribe  no "), "{explained}");
 
+    let listed = told(&[&["clients"], &at(2)[..]].concat(), "");
+    let row = listed.lines().find(|line| line.starts_with("plug7 ")).unwrap_or_default();
+    assert!(row.contains(" plug ") && row.contains(" 2 ") && row.contains("clean"), "{listed}");
+
     eprintln!("phase: a node dies, and the users with it not");
     cluster.nodes[0].kill();
     let mut again =

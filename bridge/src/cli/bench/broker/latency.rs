@@ -28,8 +28,8 @@ const COLUMNS: [&str; 10] = [
 ];
 
 /// One repeat.
-struct Took {
-    delivered: Samples,
+pub(super) struct Took {
+    pub(super) delivered: Samples,
     acknowledged: Samples,
     sent: usize,
     lost: usize,
@@ -85,7 +85,8 @@ fn row(route: &Route, qos: u8, per_second: u32, repeats: &[Took]) -> Vec<Cell> {
     ]
 }
 
-async fn run(route: &Route, qos: u8, per_second: u32, count: usize) -> anyhow::Result<Took> {
+/// Publishes so many numbers at a steady rate.
+pub(super) async fn run(route: &Route, qos: u8, per_second: u32, count: usize) -> anyhow::Result<Took> {
     let mut subscriber = Peer::connect(route.subscribe_at, "bench-hears").await?;
     subscriber.subscribe(TOPIC, qos).await?;
     let Peer { reader, mut writer } = Peer::connect(route.publish_at, "bench-speaks").await?;
