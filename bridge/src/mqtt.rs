@@ -1,12 +1,14 @@
 //! The MQTT edge: Gable as the broker of its devices ([`server`]), or as a client of another one.
 //!
-//! As a client (MQTT 3.1.1, rumqttc) it speaks to a broker that is there already, or to one that it
+//! As a client (rumqttc) it speaks to a broker that is there already, or to one that it
 //! starts in its own process. Three tasks share the work: `link` polls the connection, `ingest`
 //! brings messages into the log and acknowledges them after commit, `dispatch` brings the outbox's
-//! rows to the broker.
+//! rows to the broker. Where messages are relayed between brokers, a second connection brings in those
+//! (`relay`), and everything that is published goes by it.
 
 mod ahead;
 mod backlog;
+mod client;
 mod counters;
 mod dispatch;
 pub mod embedded;
@@ -18,6 +20,8 @@ mod link;
 mod outgoing;
 mod ownership;
 mod recent;
+mod relay;
+mod relaying;
 pub mod server;
 mod subscriptions;
 
@@ -32,12 +36,13 @@ use gable_rules::{InputKind, NodeId};
 use ingest::Ingest;
 use link::{Link, Options};
 use recent::Echoes;
+use relay::Relay;
 use serde::Serialize;
 use server::Server;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -200,7 +205,7 @@ fn start_tasks(
         MqttMode::Attach if mqtt.shared_broker => Broker::Shared,
         MqttMode::Attach => Broker::Own,
     };
-    let ingest = Ingest::new(
+    let mut ingest = Ingest::new(
         replica.clone(),
         me,
         mqtt.shared_broker,
@@ -208,14 +213,31 @@ fn start_tasks(
         counters.clone(),
         echoes.clone(),
     );
-    tasks.spawn(ingest.run(inbound));
     let packet_bytes_max = match broker {
         Broker::Embedded => mqtt.max_packet_bytes.min(mqtt.embedded.max_payload_bytes),
         Broker::Own | Broker::Shared => mqtt.max_packet_bytes,
     };
     let in_flight_max = mqtt.inflight.into();
-    let dispatch =
+    let mut dispatch =
         Dispatch::new(replica.clone(), broker, in_flight_max, packet_bytes_max, counters.clone(), echoes);
+    let mut to_dispatch = Some(to_dispatch);
+    let relay = &mqtt.attach.relay;
+    if !relay.is_empty() {
+        let (begun, is_begun) = oneshot::channel();
+        ingest = ingest.beside(relay.clone(), begun);
+        dispatch = dispatch.relaying(me, in_flight_max, mqtt.attach.max_relay_bytes);
+        let (to_relay, inbound) = mpsc::channel(INBOUND_MAX);
+        tasks.spawn(Relay::new(replica.clone(), me, relay, counters.clone()).run(inbound, is_begun));
+        // Everything is published by this one, whose subscriptions it does not come back to.
+        let link = Link {
+            options: Options::relaying(settings),
+            inbound: to_relay,
+            outbound: to_dispatch.take(),
+            counters: counters.clone(),
+        };
+        tasks.spawn(async move { link.run(|| std::future::ready(false)).await });
+    }
+    tasks.spawn(ingest.run(inbound));
     tasks.spawn(dispatch.run(outbound));
     let link = Link { options, inbound: to_ingest, outbound: to_dispatch, counters: counters.clone() };
     let (replica, is_shared) = (replica.clone(), mqtt.shared_broker);

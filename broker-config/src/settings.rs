@@ -77,8 +77,18 @@ pub struct Mqtt {
     pub max_packet_bytes: usize,
     #[serde(deserialize_with = "list::texts")]
     pub extra_topics: Vec<String>,
+    pub attach: Attach,
     pub embedded: Embedded,
     pub server: Server,
+}
+
+/// What nodes do for each other where each is the client of a broker of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attach {
+    #[serde(deserialize_with = "list::texts")]
+    pub relay: Vec<String>,
+    pub max_relay_bytes: usize,
 }
 
 /// Where the broker runs.
@@ -221,9 +231,16 @@ impl Default for Mqtt {
             inflight: 20,
             max_packet_bytes: 4 << 20,
             extra_topics: Vec::new(),
+            attach: Attach::default(),
             embedded: Embedded::default(),
             server: Server::default(),
         }
+    }
+}
+
+impl Default for Attach {
+    fn default() -> Attach {
+        Attach { relay: Vec::new(), max_relay_bytes: 16 << 20 }
     }
 }
 

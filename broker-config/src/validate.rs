@@ -113,11 +113,41 @@ impl Mqtt {
                 format!("`{filter}` is not an MQTT topic filter")
             })?;
         }
+        self.validate_relay()?;
         match self.mode {
             MqttMode::Attach => Ok(()),
             MqttMode::Embedded => self.validate_embedded(),
             MqttMode::Server => self.validate_server(),
         }
+    }
+
+    fn validate_relay(&self) -> Result<(), Finding> {
+        let attach = &self.attach;
+        let is_relayed = |filter: &str| is_topic_filter(filter) && !filter.starts_with('$');
+        for filter in &attach.relay {
+            ensure(is_relayed(filter), "mqtt.attach.relay", || {
+                format!("`{filter}` is not an MQTT topic filter, or is for topics of the broker's own")
+            })?;
+        }
+        ensure(attach.max_relay_bytes >= self.max_packet_bytes, "mqtt.attach.max_relay_bytes", || {
+            format!("must be {} or more, which is mqtt.max_packet_bytes", self.max_packet_bytes)
+        })?;
+        if attach.relay.is_empty() {
+            return Ok(());
+        }
+        let why_not = match self.mode {
+            MqttMode::Attach if self.shared_broker => {
+                Some("must be empty with mqtt.shared_broker: clients of one broker hear everything already")
+            }
+            MqttMode::Attach => None,
+            MqttMode::Server => {
+                Some("must be empty with mqtt.mode = \"server\": the nodes are one broker already")
+            }
+            MqttMode::Embedded => Some(
+                "must be empty with mqtt.mode = \"embedded\": that broker would send a node's own messages back to it; use Mosquitto and mqtt.mode = \"attach\"",
+            ),
+        };
+        why_not.map_or(Ok(()), |reason| Err(("mqtt.attach.relay", reason.to_owned())))
     }
 
     fn validate_embedded(&self) -> Result<(), Finding> {
@@ -229,5 +259,24 @@ mod tests {
             Some("mqtt.shared_broker"),
         );
         check(|s| (s.mqtt.mode, s.mqtt.port) = (MqttMode::Embedded, 0), None);
+    }
+
+    #[test]
+    fn messages_are_relayed_between_brokers_of_their_own_only() {
+        let relay = |s: &mut Settings, mode, filter: &str| {
+            (s.mqtt.mode, s.mqtt.attach.relay) = (mode, vec![filter.to_owned()]);
+        };
+        check(|s| relay(s, MqttMode::Attach, "zigbee2mqtt/#"), None);
+        check(|s| relay(s, MqttMode::Attach, "#"), None);
+        check(|s| relay(s, MqttMode::Attach, "a/#/b"), Some("mqtt.attach.relay"));
+        check(|s| relay(s, MqttMode::Attach, "$share/g/a"), Some("mqtt.attach.relay"));
+        check(|s| relay(s, MqttMode::Server, "a"), Some("mqtt.attach.relay"));
+        check(|s| relay(s, MqttMode::Embedded, "a"), Some("mqtt.attach.relay"));
+        let shared = |s: &mut Settings| {
+            relay(s, MqttMode::Attach, "a");
+            s.mqtt.shared_broker = true;
+        };
+        check(shared, Some("mqtt.attach.relay"));
+        check(|s| s.mqtt.attach.max_relay_bytes = 1 << 20, Some("mqtt.attach.max_relay_bytes"));
     }
 }

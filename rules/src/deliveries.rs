@@ -65,6 +65,13 @@ impl Deliveries {
         let last = of_topic.filter_map(|(_, heard)| heard.last.get(&topic)).max_by_key(|last| last.index);
         last.is_some_and(|last| last.payload == fnv::fnv1a(payload))
     }
+
+    /// The node from which the last message of a topic came.
+    pub(crate) fn last_node(&self, topic: &str) -> Option<NodeId> {
+        let topic = fnv::fnv1a(topic.as_bytes());
+        let of_topic = self.0.iter().filter_map(|(node, heard)| Some((heard.last.get(&topic)?.index, *node)));
+        of_topic.max().map(|(_, node)| node)
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +117,8 @@ mod tests {
         check(None, "off", true);
         check(None, "on", false);
         check(Some(3), "on", false);
+        assert_eq!(deliveries.last_node("t"), Some(NodeId(2)));
+        assert_eq!(deliveries.last_node("u"), None);
         for n in 0..TOPICS_MAX as u64 {
             note(&mut deliveries, 3 + n, 1, 0, &n.to_string(), "x");
         }

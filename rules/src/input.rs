@@ -81,6 +81,8 @@ pub struct Message {
     /// Under which packet id the origin's broker delivered it; 0 at QoS 0 and where no broker did.
     /// It shows a delivery that the broker repeats after the origin has started anew.
     pub packet_id: u16,
+    /// Whether the other nodes publish it to their brokers, so that it is heard there as well.
+    pub is_relayed: bool,
 }
 
 /// One YAML file of the home: its name as people know it, and its text.

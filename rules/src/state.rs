@@ -212,6 +212,11 @@ impl State {
         self.rows.deliveries.is_last(node, topic, payload)
     }
 
+    /// Returns the node that brought the last message of a topic.
+    pub fn brought_last(&self, topic: &str) -> Option<NodeId> {
+        self.rows.deliveries.last_node(topic)
+    }
+
     /// Returns the home's clock and sun, once a leader has computed them.
     pub fn calendar(&self) -> Option<&Calendar> {
         self.rows.calendar.as_deref()

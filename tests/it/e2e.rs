@@ -7,6 +7,7 @@ mod discovery;
 mod errors;
 mod kills;
 mod motion;
+mod relay;
 // Its helpers are tests as well, which clippy knows by this attribute alone.
 #[cfg(test)]
 mod server;

@@ -45,6 +45,14 @@ impl Cluster {
         cluster
     }
 
+    /// Starts three nodes with a Mosquitto beside each; `settings` end their files.
+    #[track_caller]
+    pub fn attach(settings: &str, home: &str) -> Cluster {
+        let mut cluster = Cluster::prepare_with(3, Brokers::MosquittoEach, home, settings);
+        cluster.start_all();
+        cluster
+    }
+
     /// Makes folders, settings and brokers without starting a node.
     pub fn prepare(count: u64, kind: Brokers, home: &str) -> Cluster {
         Cluster::prepare_with(count, kind, home, "")

@@ -25,6 +25,12 @@ pub struct Status {
     pub published: u64,
     /// Commands that can not be published to this broker.
     pub unpublishable: u64,
+    /// Whether this node relays: its broker has granted the subscriptions of `mqtt.attach.relay`.
+    pub relay_up: bool,
+    /// Messages from other nodes that this node's broker has.
+    pub relayed: u64,
+    /// Messages from other nodes that were given up: too old, or too many waited.
+    pub relay_dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +44,9 @@ pub(super) struct Counts {
     pub(super) dropped: AtomicU64,
     pub(super) published: AtomicU64,
     pub(super) unpublishable: AtomicU64,
+    pub(super) relay_up: AtomicBool,
+    pub(super) relayed: AtomicU64,
+    pub(super) relay_dropped: AtomicU64,
 }
 
 /// The counters that the tasks share.
@@ -59,6 +68,9 @@ impl Counts {
             dropped: self.dropped.load(Relaxed),
             published: self.published.load(Relaxed),
             unpublishable: self.unpublishable.load(Relaxed),
+            relay_up: self.relay_up.load(Relaxed),
+            relayed: self.relayed.load(Relaxed),
+            relay_dropped: self.relay_dropped.load(Relaxed),
         }
     }
 }

@@ -9,26 +9,37 @@
 //! broker confirm that it has it. What the broker hands on to a device is the lower of that and the
 //! device's own subscription; a device with a persistent session at QoS 1 therefore gets what it
 //! missed while it was away. QoS 2 is sent as 1.
+//!
+//! Where messages are relayed, the others' go the same way, on one connection with the commands: the
+//! broker keeps what comes on it away from its own subscriptions.
 
+use super::client::Client;
 use super::counters::{Counters, count};
 use super::fingerprint::Fingerprint;
-use super::link::{Connection, Outbound};
+use super::link::Outbound;
 use super::outgoing::Outgoing;
 use super::recent::Echoes;
+use super::relaying::{LogTime, Relaying};
 use crate::raft::{Applied, ProposeError, Replica};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gable_devices::Publish;
-use gable_rules::{CommandId, Effect, InputKind};
+use gable_rules::{CommandId, Effect, Input, InputKind, LogIndex, NodeId};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
 /// What a PUBLISH has beside topic and payload, at most.
-const PACKET_HEADER_MAX: usize = 16;
+const PACKET_HEADER_MAX: usize = 64;
+
+/// How often it is asked how far the log is, until a leader says so.
+const LEADER_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why the task ends.
 struct Ended;
@@ -44,6 +55,22 @@ pub(super) enum Broker {
     Shared,
 }
 
+/// What was given to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Command,
+    Relayed,
+}
+
+/// What it takes to relay.
+struct Relay {
+    me: NodeId,
+    relaying: Relaying,
+    /// From which entry on messages are relayed: what is applied before that this node, or an earlier
+    /// process of it, may have relayed already. And the log's time since then.
+    since: Option<(LogIndex, LogTime)>,
+}
+
 /// The dispatching task.
 pub(super) struct Dispatch {
     replica: Replica,
@@ -52,7 +79,11 @@ pub(super) struct Dispatch {
     counters: Counters,
     echoes: Arc<Mutex<Echoes>>,
     outgoing: Outgoing,
-    connection: Option<Connection>,
+    /// Present where messages of other nodes are relayed.
+    relay: Option<Relay>,
+    /// Whose the requests are that are not written yet, in their order.
+    requests: VecDeque<Request>,
+    connection: Option<Client>,
     is_leader: bool,
     reports: FuturesUnordered<BoxFuture<'static, Result<(), Ended>>>,
 }
@@ -73,10 +104,18 @@ impl Dispatch {
             counters,
             echoes,
             outgoing: Outgoing::new(in_flight_max),
+            relay: None,
+            requests: VecDeque::new(),
             connection: None,
             is_leader: false,
             reports: FuturesUnordered::new(),
         }
+    }
+
+    /// Relays what other nodes hear, too. The connection has to be one that can.
+    pub(super) fn relaying(mut self, me: NodeId, in_flight_max: usize, bytes_max: usize) -> Dispatch {
+        self.relay = Some(Relay { me, relaying: Relaying::new(in_flight_max, bytes_max), since: None });
+        self
     }
 
     /// Runs until the replica stops or the link's task is gone.
@@ -86,8 +125,10 @@ impl Dispatch {
         let mut leading = self.replica.leading();
         self.lead(*leading.borrow_and_update());
         self.sync();
-        while self.step(&mut outbound, &mut entries, &mut leading).await.is_ok() {
+        let mut beginning = self.relay.is_some().then(|| caught_up(self.replica.clone()).boxed());
+        while self.step(&mut outbound, &mut entries, &mut leading, &mut beginning).await.is_ok() {
             self.publish();
+            self.publish_relayed();
             self.report();
         }
         debug!("the MQTT edge stops publishing");
@@ -98,12 +139,17 @@ impl Dispatch {
         outbound: &mut mpsc::Receiver<Outbound>,
         entries: &mut broadcast::Receiver<Arc<Applied>>,
         leading: &mut watch::Receiver<bool>,
+        beginning: &mut Option<BoxFuture<'static, LogIndex>>,
     ) -> Result<(), Ended> {
         let report_at = self.outgoing.next_report_at();
         tokio::select! {
             biased;
             Some(reported) = self.reports.next() => reported?,
             happened = outbound.recv() => self.take(happened.ok_or(Ended)?),
+            index = begun(beginning), if beginning.is_some() => {
+                *beginning = None;
+                self.begin_to_relay(index);
+            }
             entry = entries.recv() => self.follow(entry, entries)?,
             changed = leading.changed() => {
                 changed.map_err(|_| Ended)?;
@@ -119,17 +165,29 @@ impl Dispatch {
             Outbound::Up(connection) => {
                 self.connection = Some(connection);
                 self.outgoing.connected();
+                self.relay.iter_mut().for_each(|relay| relay.relaying.connected());
                 self.sync();
             }
-            Outbound::Written(packet_id) => self.outgoing.written(packet_id),
+            Outbound::Written(packet_id) => match (self.requests.pop_front(), &mut self.relay) {
+                (Some(Request::Relayed), Some(relay)) => {
+                    if relay.relaying.written(packet_id) {
+                        count(&self.counters.relayed);
+                    }
+                }
+                _ => self.outgoing.written(packet_id),
+            },
             Outbound::Taken(packet_id) => {
-                if self.outgoing.taken(packet_id, Instant::now(), self.is_leader).is_some() {
+                if self.relay.as_mut().is_some_and(|relay| relay.relaying.taken(packet_id)) {
+                    count(&self.counters.relayed);
+                } else if self.outgoing.taken(packet_id, Instant::now(), self.is_leader).is_some() {
                     count(&self.counters.published);
                 }
             }
             Outbound::Down => {
                 self.connection = None;
+                self.requests.clear();
                 self.outgoing.disconnected();
+                self.relay.iter_mut().for_each(|relay| relay.relaying.disconnected());
             }
         }
     }
@@ -142,13 +200,22 @@ impl Dispatch {
         entries: &mut broadcast::Receiver<Arc<Applied>>,
     ) -> Result<(), Ended> {
         let mut next = entry.map_err(|error| match error {
-            RecvError::Lagged(_) => TryRecvError::Lagged(0),
+            RecvError::Lagged(missed) => TryRecvError::Lagged(missed),
             RecvError::Closed => TryRecvError::Closed,
         });
         loop {
             match next {
                 Ok(entry) => self.apply(&entry),
-                Err(TryRecvError::Lagged(_)) => self.sync(),
+                Err(TryRecvError::Lagged(missed)) => {
+                    self.sync();
+                    if self.relay.is_some() {
+                        warn!(
+                            missed,
+                            "this node was behind: entries went by that may have held messages to relay"
+                        );
+                        self.counters.relay_dropped.fetch_add(missed, Relaxed);
+                    }
+                }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Closed) => return Err(Ended),
             }
@@ -158,6 +225,7 @@ impl Dispatch {
 
     fn apply(&mut self, entry: &Applied) {
         for (input, effects) in entry.inputs() {
+            self.relay(entry.index, input, effects);
             let is_report = matches!(input.kind, InputKind::CommandSent(_));
             for effect in effects {
                 match effect {
@@ -177,6 +245,27 @@ impl Dispatch {
                 }
             }
         }
+    }
+
+    /// Takes what another node's broker has heard, if it is to be heard here as well.
+    fn relay(&mut self, index: LogIndex, input: &Input, effects: &[Effect]) {
+        let Some(Relay { me, relaying, since: Some((since, time)) }) = &mut self.relay else { return };
+        time.note(Instant::now(), input.at);
+        let InputKind::Message(message) = &input.kind else { return };
+        let is_news = message.is_relayed
+            && index > *since
+            && input.origin.node != *me
+            && !matches!(effects.first(), Some(Effect::Refused(_)));
+        if is_news {
+            let (topic, payload) = (message.topic.clone(), message.payload.clone());
+            relaying.push(Publish { topic, payload, qos: message.qos, retain: message.retain }, input.at);
+        }
+    }
+
+    /// Notes that this node has applied everything up to an entry, and begins to relay what follows.
+    fn begin_to_relay(&mut self, index: LogIndex) {
+        let time = LogTime::new(Instant::now(), self.replica.home_time());
+        self.relay.iter_mut().for_each(|relay| relay.since = Some((index, time)));
     }
 
     fn lead(&mut self, is_leader: bool) {
@@ -214,11 +303,35 @@ impl Dispatch {
                 echoes.published(Instant::now(), Fingerprint::of(&publish.topic, &publish.payload));
             }
             let Some(connection) = &self.connection else { return };
-            if let Err(error) = connection.publish(&publish.topic, &publish.payload, publish.retain) {
-                warn!(topic = publish.topic, %command_id, %error, "could not publish a command");
-                self.outgoing.unpublishable(command_id);
+            match connection.publish(&publish.topic, &publish.payload, publish.retain) {
+                Ok(()) => self.requests.push_back(Request::Command),
+                Err(error) => {
+                    warn!(topic = publish.topic, %command_id, %error, "could not publish a command");
+                    self.outgoing.unpublishable(command_id);
+                }
             }
         }
+    }
+
+    fn publish_relayed(&mut self) {
+        let Some(mut relay) = self.relay.take() else { return };
+        let now = relay.since.map_or_else(|| self.replica.home_time(), |(_, time)| time.now(Instant::now()));
+        while let Some(publish) = relay.relaying.next(now) {
+            let refused = self.check(&publish).err().map(str::to_owned);
+            let refused = refused.or_else(|| match &self.connection {
+                Some(connection) => connection.relay(&publish).err().map(|error| error.to_string()),
+                None => Some("there is no connection".to_owned()),
+            });
+            match refused {
+                None => self.requests.push_back(Request::Relayed),
+                Some(reason) => {
+                    warn!(topic = publish.topic, reason, "a message can not be relayed");
+                    relay.relaying.unpublishable();
+                }
+            }
+        }
+        self.counters.relay_dropped.fetch_add(relay.relaying.take_dropped(), Relaxed);
+        self.relay = Some(relay);
     }
 
     /// Says why a command can not be published here.
@@ -242,6 +355,23 @@ impl Dispatch {
         while let Some(command_id) = self.outgoing.next_report(Instant::now()) {
             self.reports.push(report(self.replica.clone(), command_id).boxed());
         }
+    }
+}
+
+/// Waits until this node has applied everything that is committed, and says how far that is.
+async fn caught_up(replica: Replica) -> LogIndex {
+    loop {
+        match replica.linearizable().await {
+            Ok(index) => return index,
+            Err(_) => sleep(LEADER_PAUSE).await,
+        }
+    }
+}
+
+async fn begun(beginning: &mut Option<BoxFuture<'static, LogIndex>>) -> LogIndex {
+    match beginning {
+        Some(beginning) => beginning.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,8 @@
 //!   the process ends. What a device was told is safe only once Gable has committed it.
 //! - No MQTT 3.1, no 5, no TLS, no rights per topic; a wrong password closes the connection without
 //!   the code that says so. Keep-alive 0 is refused.
+//! - Without MQTT 5 there is no subscription that leaves out a client's own messages or keeps the
+//!   retained flag, so `mqtt.attach.relay` is refused with it.
 //! - A subscriber gets at most 100 retained messages at QoS 1, and none when it subscribes again.
 //! - A retained message is erased by an empty one also when that is not retained.
 //! - A topic that begins with a letter outside ASCII ends its router. It is started anew here, with

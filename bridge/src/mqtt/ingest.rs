@@ -15,12 +15,14 @@
 //! [`Ownership`].
 
 use super::backlog;
+use super::client::Client;
 use super::counters::{Counters, count};
 use super::fingerprint::Fingerprint;
 use super::ledger::{Delivery, Ledger};
-use super::link::{Connection, Inbound};
+use super::link::Inbound;
 use super::ownership::{Ownership, Verdict};
 use super::recent::{Echoes, LastHeard};
+use super::relay;
 use super::subscriptions::Subscriptions;
 use crate::raft::{Applied, Committed, ProposeError, Replica, Settled};
 use futures_util::FutureExt;
@@ -28,12 +30,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use gable_devices::QoS;
 use gable_rules::{Effect, InputKind, LogIndex, Message, Node, NodeId};
-use rumqttc::{Publish, SubscribeReasonCode};
+use rumqttc::Publish;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
@@ -67,6 +69,10 @@ pub(super) struct Ingest {
     replica: Replica,
     me: NodeId,
     extra_topics: Vec<String>,
+    /// Topics whose live messages another connection brings in.
+    relayed: Vec<String>,
+    /// Who waits until the log has an input of this process.
+    begun: Option<oneshot::Sender<()>>,
     counters: Counters,
     echoes: Arc<Mutex<Echoes>>,
     ledger: Ledger,
@@ -79,7 +85,7 @@ pub(super) struct Ingest {
     subscriptions: Subscriptions,
     /// The filters of entities and automations that the subscriptions were made from.
     home_filters: BTreeSet<String>,
-    connection: Option<Connection>,
+    connection: Option<Client>,
     proposals: FuturesUnordered<Proposal>,
     /// What the log was told about the link last, and whether that is under way.
     link_told: Option<bool>,
@@ -99,6 +105,8 @@ impl Ingest {
             replica,
             me,
             extra_topics,
+            relayed: Vec::new(),
+            begun: None,
             counters,
             echoes,
             ledger: Ledger::default(),
@@ -115,6 +123,12 @@ impl Ingest {
         }
     }
 
+    /// Leaves the live messages of these topics to another connection, whose task waits for `begun`.
+    pub(super) fn beside(mut self, relayed: Vec<String>, begun: oneshot::Sender<()>) -> Ingest {
+        (self.relayed, self.begun) = (relayed, Some(begun));
+        self
+    }
+
     /// Runs until the replica stops or the link's task is gone.
     pub(super) async fn run(mut self, mut inbound: mpsc::Receiver<Inbound>) {
         // Only ownership needs every entry; others would lag behind this channel for nothing.
@@ -128,6 +142,8 @@ impl Ingest {
             }
             self.seen = first.index;
         }
+        // Whoever waited may be gone: the process ends.
+        let _ = self.begun.take().map(|begun| begun.send(()));
         self.link_told = Some(false);
         let mut applied = self.replica.applied();
         self.want();
@@ -175,13 +191,12 @@ impl Ingest {
                 self.follow_link();
             }
             Inbound::Subscribed(answers) => {
-                let granted = answers.iter().map(|answer| *answer != SubscribeReasonCode::Failure);
-                for filter in self.subscriptions.answered(granted) {
+                for filter in self.subscriptions.answered(answers) {
                     warn!(topic = filter, "the broker refused a subscription: check its access rules");
                 }
                 self.follow_link();
             }
-            Inbound::Message(publish) => self.hear(publish),
+            Inbound::Message(publish) | Inbound::Relayed(publish) => self.hear(publish),
             Inbound::Down => {
                 self.connection = None;
                 let ownership = self.ownership.as_mut();
@@ -208,9 +223,14 @@ impl Ingest {
         let is_change = self.last.note(&message.topic, fingerprint);
         let is_news = self.subscriptions.is_wanted(&message.topic)
             && !(is_again && self.was_committed(&message))
-            && !(message.retain && (!is_change || self.was_last(&message)))
-            && !self.is_foreign_echo(&message.topic, fingerprint);
-        if !is_news {
+            && !(message.retain && (!is_change || self.was_last(&message)));
+        let is_ours = match relay::is_relayed(&self.relayed, &message.topic) {
+            true if message.retain => self.is_unknown(&message.topic),
+            // Live messages come by the other connection, except what this node has published.
+            true => self.is_own_echo(&message.topic, fingerprint),
+            false => !self.is_foreign_echo(&message.topic, fingerprint),
+        };
+        if !is_news || !is_ours {
             self.pass_over(token);
             return;
         }
@@ -234,11 +254,27 @@ impl Ingest {
         self.replica.read(|state| state.was_last(node, &message.topic, &message.payload))
     }
 
+    /// Whether what a broker has retained of a relayed topic may be news: not where another node has
+    /// brought the last message. Then this broker missed it, and what it has is older.
+    fn is_unknown(&self, topic: &str) -> bool {
+        self.replica.read(|state| state.brought_last(topic)).is_none_or(|node| node == self.me)
+    }
+
     /// Whether a message is our own publish come back, and another node's to propose.
     fn is_foreign_echo(&self, topic: &str, fingerprint: Fingerprint) -> bool {
+        self.is_echo(fingerprint)
+            && self.replica.read(|state| state.owner(topic)).is_some_and(|owner| owner != self.me)
+    }
+
+    /// Whether a message is our own publish come back, and ours to propose.
+    fn is_own_echo(&self, topic: &str, fingerprint: Fingerprint) -> bool {
+        self.is_echo(fingerprint)
+            && self.replica.read(|state| state.owner(topic)).is_none_or(|owner| owner == self.me)
+    }
+
+    fn is_echo(&self, fingerprint: Fingerprint) -> bool {
         let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
         echoes.returned(Instant::now(), fingerprint)
-            && self.replica.read(|state| state.owner(topic)).is_some_and(|owner| owner != self.me)
     }
 
     fn verdict(&mut self, token: u64, message: &Message) -> Verdict {
@@ -403,7 +439,7 @@ impl Ingest {
         }
     }
 
-    fn subscribe(&self, connection: &Connection, filters: &[String]) {
+    fn subscribe(&self, connection: &Client, filters: &[String]) {
         if let Err(error) = connection.subscribe(filters) {
             warn!(topic = filters.join(" "), %error, "could not subscribe");
         }
@@ -441,7 +477,7 @@ async fn next_entry(
 }
 
 /// Says why a topic can not be taken. Some brokers let anything through.
-fn check_topic(topic: &str) -> Result<(), &'static str> {
+pub(super) fn check_topic(topic: &str) -> Result<(), &'static str> {
     match topic {
         "" => Err("the topic is empty"),
         topic if topic.contains(['+', '#']) => Err("the topic has a wildcard"),
@@ -450,7 +486,7 @@ fn check_topic(topic: &str) -> Result<(), &'static str> {
     }
 }
 
-fn to_message(publish: &Publish) -> Message {
+pub(super) fn to_message(publish: &Publish) -> Message {
     Message {
         topic: publish.topic.clone(),
         payload: publish.payload.to_vec(),
@@ -458,6 +494,7 @@ fn to_message(publish: &Publish) -> Message {
         retain: publish.retain,
         takeover: false,
         packet_id: publish.pkid,
+        is_relayed: false,
     }
 }
 

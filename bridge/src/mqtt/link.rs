@@ -6,59 +6,41 @@
 //! loop: nothing of an old connection can leak into the next. What was on its way is published
 //! anew from the outbox, and delivered anew by the broker.
 
+use super::client::{self, Client, EventLoop, Happened, Lost};
 use super::counters::{Counters, count};
 use gable_broker_config::{MqttMode, Settings};
-use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::{
-    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, EventLoop, MqttOptions, Outgoing, Packet,
-    Publish, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
-};
+use rumqttc::{Publish, QoS};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-/// How many requests (acknowledgements, publishes, subscriptions) may wait for the polling task.
-/// More than there can ever be: acknowledgements are bounded by what is unacknowledged, publishes
-/// by what may be in flight. Should it be full all the same, the connection is given up.
-const REQUESTS_MAX: usize = 16_384;
-
-/// rumqttc takes packet ids from 1 to this and stops everything, acknowledgements included, when
-/// one comes round that is still in use. Far above what the outbox has in flight, so that a
-/// publish acknowledged late stops nothing.
-const PACKET_IDS: u16 = 1_024;
-
-const CONNECT_SECONDS: u64 = 5;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A connection that lived this long was a good one: the next attempt comes without delay.
 const GOOD_CONNECTION: Duration = Duration::from_secs(10);
 
-/// The handle of one connection. It goes out of use with the connection.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    client: AsyncClient,
-}
-
 /// What the ingesting task hears.
 #[derive(Debug)]
 pub(super) enum Inbound {
     Up {
-        connection: Connection,
+        connection: Client,
         session_present: bool,
     },
     Message(Publish),
-    /// The broker's answer to one SUBSCRIBE, in the order in which these were sent.
-    Subscribed(Vec<SubscribeReasonCode>),
+    /// A message that a node has relayed, and that nobody shall relay again.
+    Relayed(Publish),
+    /// The broker's answer to one SUBSCRIBE, in the order in which these were sent: what it granted.
+    Subscribed(Vec<bool>),
     Down,
 }
 
 /// What the dispatching task hears.
 #[derive(Debug)]
 pub(super) enum Outbound {
-    Up(Connection),
+    Up(Client),
     /// The next publish, in the order of the requests, was written under this packet id.
     Written(u16),
     /// The broker took over a publish.
@@ -68,25 +50,25 @@ pub(super) enum Outbound {
 
 /// The polling task's connection to the others. Both channels are bounded: when one is full the
 /// polling task waits, and with it the broker.
-#[derive(Debug)]
 pub(super) struct Link {
     pub(super) options: Options,
     pub(super) inbound: mpsc::Sender<Inbound>,
-    pub(super) outbound: mpsc::Sender<Outbound>,
+    /// Absent where another connection publishes.
+    pub(super) outbound: Option<mpsc::Sender<Outbound>>,
     pub(super) counters: Counters,
 }
 
 /// How a connection ended.
 enum End {
-    Lost(ConnectionError),
+    Lost(Lost),
     /// Nobody listens any more.
     Unheard,
 }
 
 /// How to reach the broker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Options {
-    mqtt: MqttOptions,
+    mqtt: client::Options,
     address: String,
 }
 
@@ -98,18 +80,15 @@ impl Options {
             (MqttMode::Embedded, Some(port)) => (embedded_host(settings), port),
             _ => (mqtt.host.clone(), mqtt.port),
         };
-        let mut options = MqttOptions::new(settings.client_id(), host.clone(), port);
-        options
-            .set_clean_session(false)
-            .set_manual_acks(true)
-            .set_keep_alive(Duration::from_secs(mqtt.keep_alive_s.into()))
-            .set_inflight(PACKET_IDS)
-            .set_max_packet_size(mqtt.max_packet_bytes, mqtt.max_packet_bytes);
-        if let Some(username) = &mqtt.username {
-            let password = mqtt.password.as_ref().map_or("", |password| password.expose());
-            options.set_credentials(username, password);
-        }
-        Options { mqtt: options, address: format!("{host}:{port}") }
+        let mqtt = client::Options::new(settings, &host, port);
+        Options { mqtt, address: format!("{host}:{port}") }
+    }
+
+    /// The second connection, for relaying. Only a broker elsewhere can be one of those between which
+    /// messages are relayed.
+    pub(super) fn relaying(settings: &Settings) -> Options {
+        let (host, port) = (&settings.mqtt.host, settings.mqtt.port);
+        Options { mqtt: client::Options::relaying(settings, host, port), address: format!("{host}:{port}") }
     }
 
     /// `host:port` of the broker.
@@ -139,15 +118,15 @@ impl Link {
                 self.discard_session().await;
             }
             let started = Instant::now();
-            let error = match self.live(&mut failures).await {
-                End::Lost(error) => error,
+            let lost = match self.live(&mut failures).await {
+                End::Lost(lost) => lost,
                 End::Unheard => return,
             };
             if started.elapsed() >= GOOD_CONNECTION {
                 (pause, failures) = (PAUSE_MIN, 0);
             }
             failures += 1;
-            self.report(failures, &error);
+            self.report(failures, &lost);
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -155,48 +134,50 @@ impl Link {
 
     /// Lives through one connection, from CONNECT to its end.
     async fn live(&self, failures: &mut u32) -> End {
-        let (client, mut event_loop) = self.event_loop(self.options.mqtt.clone());
+        let (client, mut event_loop) = self.options.mqtt.clone().connect();
         let session_present = match event_loop.poll().await {
-            Ok(rumqttc::Event::Incoming(Packet::ConnAck(ack))) => ack.session_present,
+            Ok(Happened::Connected { session_present }) => session_present,
             Ok(_) => false,
-            Err(error) => return End::Lost(error),
+            Err(lost) => return End::Lost(lost),
         };
         info!(broker = self.options.address, session_present, "connected to the MQTT broker");
         *failures = 0;
-        let connection = Connection { client };
-        let up = Inbound::Up { connection: connection.clone(), session_present };
-        if self.inbound.send(up).await.is_err() || self.outbound.send(Outbound::Up(connection)).await.is_err()
-        {
+        let up = Inbound::Up { connection: client.clone(), session_present };
+        if self.inbound.send(up).await.is_err() || !self.tell(Outbound::Up(client)).await {
             return End::Unheard;
         }
         let ended = self.pass_on(&mut event_loop).await;
-        let is_heard = self.inbound.send(Inbound::Down).await.is_ok()
-            && self.outbound.send(Outbound::Down).await.is_ok();
+        let is_heard = self.inbound.send(Inbound::Down).await.is_ok() && self.tell(Outbound::Down).await;
         if is_heard { ended } else { End::Unheard }
     }
 
     async fn pass_on(&self, event_loop: &mut EventLoop) -> End {
         loop {
-            let event = match event_loop.poll().await {
-                Ok(event) => event,
-                Err(error) => return End::Lost(error),
+            let happened = match event_loop.poll().await {
+                Ok(happened) => happened,
+                Err(lost) => return End::Lost(lost),
             };
-            let is_heard = match event {
-                rumqttc::Event::Incoming(Packet::Publish(publish)) => self.hear(publish).await,
-                rumqttc::Event::Incoming(Packet::SubAck(ack)) => {
-                    self.inbound.send(Inbound::Subscribed(ack.return_codes)).await.is_ok()
+            let is_heard = match happened {
+                Happened::Message(publish) => self.hear(publish).await,
+                Happened::Relayed(publish) => self.inbound.send(Inbound::Relayed(publish)).await.is_ok(),
+                Happened::Subscribed(granted) => {
+                    self.inbound.send(Inbound::Subscribed(granted)).await.is_ok()
                 }
-                rumqttc::Event::Incoming(Packet::PubAck(ack)) => {
-                    self.outbound.send(Outbound::Taken(ack.pkid)).await.is_ok()
-                }
-                rumqttc::Event::Outgoing(Outgoing::Publish(packet_id)) => {
-                    self.outbound.send(Outbound::Written(packet_id)).await.is_ok()
-                }
-                _ => true,
+                Happened::Taken(packet_id) => self.tell(Outbound::Taken(packet_id)).await,
+                Happened::Written(packet_id) => self.tell(Outbound::Written(packet_id)).await,
+                Happened::Connected { .. } | Happened::Other => true,
             };
             if !is_heard {
                 return End::Unheard;
             }
+        }
+    }
+
+    /// Whether who publishes is still there, if anybody publishes on this connection.
+    async fn tell(&self, outbound: Outbound) -> bool {
+        match &self.outbound {
+            Some(sender) => sender.send(outbound).await.is_ok(),
+            None => true,
         }
     }
 
@@ -217,69 +198,21 @@ impl Link {
 
     /// Connects once with a clean session, which makes the broker forget the queued one.
     async fn discard_session(&self) {
-        let mut options = self.options.mqtt.clone();
-        options.set_clean_session(true);
-        let (_client, mut event_loop) = self.event_loop(options);
+        let (_client, mut event_loop) = self.options.mqtt.clone().clean().connect();
         match event_loop.poll().await {
             Ok(_) => info!("discarded what the shared broker had queued: other nodes have heard it"),
-            Err(error) => debug!(%error, "could not discard the session"),
+            Err(Lost { error, .. }) => debug!(error, "could not discard the session"),
         }
-    }
-
-    fn event_loop(&self, options: MqttOptions) -> (AsyncClient, EventLoop) {
-        let (client, mut event_loop) = AsyncClient::new(options, REQUESTS_MAX);
-        event_loop.network_options.set_tcp_nodelay(true);
-        event_loop.network_options.set_connection_timeout(CONNECT_SECONDS);
-        (client, event_loop)
     }
 
     /// Tells the first failure loudly, and then every hundredth: the retries go on for ever.
-    fn report(&self, failures: u32, error: &ConnectionError) {
+    fn report(&self, failures: u32, lost: &Lost) {
         let broker = &self.options.address;
-        let hint = hint(error);
+        let Lost { error, hint } = lost;
         if failures % 100 == 1 {
-            warn!(broker, %error, hint, "no connection to the MQTT broker, trying again");
+            warn!(broker, error, hint, "no connection to the MQTT broker, trying again");
         } else {
-            debug!(broker, %error, hint, failures, "no connection to the MQTT broker");
+            debug!(broker, error, hint, failures, "no connection to the MQTT broker");
         }
-    }
-}
-
-/// What a person may do about an error.
-fn hint(error: &ConnectionError) -> &'static str {
-    match error {
-        ConnectionError::Io(_) | ConnectionError::NetworkTimeout => {
-            "is it running at mqtt.host and mqtt.port?"
-        }
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
-        ) => "check mqtt.username and mqtt.password",
-        ConnectionError::MqttState(StateError::Deserialization(PacketError::PayloadSizeLimitExceeded(_))) => {
-            "a message is larger than mqtt.max_packet_bytes"
-        }
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            "the broker closed it: does another client use the same mqtt.client_id?"
-        }
-        _ => "",
-    }
-}
-
-impl Connection {
-    /// Publishes at least once, whatever the row's QoS: see [`super::dispatch`].
-    pub(super) fn publish(&self, topic: &str, payload: &[u8], retain: bool) -> Result<(), ClientError> {
-        self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload)
-    }
-
-    pub(super) fn acknowledge(&self, publish: &Publish) -> Result<(), ClientError> {
-        self.client.try_ack(publish)
-    }
-
-    pub(super) fn subscribe(&self, filters: &[String]) -> Result<(), ClientError> {
-        let filters = filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
-        self.client.try_subscribe_many(filters)
-    }
-
-    pub(super) fn unsubscribe(&self, filter: &str) -> Result<(), ClientError> {
-        self.client.try_unsubscribe(filter)
     }
 }
