@@ -111,17 +111,26 @@ fn relayed_in_history(history: &[Json]) -> usize {
     history.iter().filter(|event| event["topic"].as_str().unwrap_or("").starts_with("relayed/")).count()
 }
 
-/// Publishes at all brokers, at QoS 0 and 1, every third message retained; returns how many.
+/// What was said on each topic, in order: brokers keep that within a topic and a QoS.
+fn by_topic(lines: &[String]) -> BTreeMap<&str, Vec<&str>> {
+    let mut topics = BTreeMap::<_, Vec<_>>::new();
+    for (topic, text) in lines.iter().filter_map(|line| line.split_once(' ')) {
+        topics.entry(topic).or_default().push(text);
+    }
+    topics
+}
+
+/// Publishes at all brokers, on topics at QoS 0 and 1, every third message retained; returns how many.
 #[track_caller]
 fn everybody_hears_everybody(cluster: &Cluster, watchers: &mut [Watcher]) -> usize {
     let mut said = Vec::new();
     let mut kept = BTreeMap::new();
     for n in 0..3 {
         let mut publisher = publisher(cluster, n);
-        for count in 0..40 {
+        for count in 0..200 {
             let (topic, payload) = (format!("relayed/{n}/{}", count % 7), format!("{count}"));
             let is_retained = count % 3 == 0;
-            publisher.publish(&topic, &payload, count % 2, is_retained);
+            publisher.publish(&topic, &payload, count % 7 % 2, is_retained);
             said.push(format!("{topic} {payload}"));
             if is_retained {
                 kept.insert(topic, payload);
@@ -132,14 +141,7 @@ fn everybody_hears_everybody(cluster: &Cluster, watchers: &mut [Watcher]) -> usi
     }
     let heard = finish(cluster, &[0, 1, 2], watchers, "first");
     for (n, heard) in heard.into_iter().enumerate() {
-        for origin in 0..3 {
-            let of = |lines: &[String]| -> Vec<String> {
-                let prefix = format!("relayed/{origin}/");
-                lines.iter().filter(|line| line.starts_with(&prefix)).cloned().collect()
-            };
-            assert_eq!(of(&heard), of(&said), "what broker {} heard of broker {}", n + 1, origin + 1);
-        }
-        assert_eq!(heard.len(), said.len());
+        assert_eq!(by_topic(&heard), by_topic(&said), "what was heard at broker {}", n + 1);
         assert_eq!(retained(cluster, n), kept, "at broker {}", n + 1);
     }
     said.len()
