@@ -14,6 +14,7 @@ mod dispatch;
 pub mod embedded;
 mod filters;
 mod fingerprint;
+mod heard;
 mod ingest;
 mod ledger;
 mod link;

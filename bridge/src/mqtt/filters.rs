@@ -25,6 +25,11 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
     topic.next().is_none()
 }
 
+/// Whether a topic is one of some filters'.
+pub(super) fn any_matches(filters: &[String], topic: &str) -> bool {
+    filters.iter().any(|filter| matches(filter, topic))
+}
+
 /// Whether some topic belongs to both filters.
 fn overlap(left: &str, right: &str) -> bool {
     if left.starts_with('$') && right.starts_with(['+', '#'])

@@ -17,18 +17,18 @@
 use super::backlog;
 use super::client::Client;
 use super::counters::{Counters, count};
+use super::filters;
 use super::fingerprint::Fingerprint;
+use super::heard::{self, check_topic, to_message};
 use super::ledger::{Delivery, Ledger};
 use super::link::Inbound;
 use super::ownership::{Ownership, Verdict};
 use super::recent::{Echoes, LastHeard};
-use super::relay;
 use super::subscriptions::Subscriptions;
 use crate::raft::{Applied, Committed, ProposeError, Replica, Settled};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use gable_devices::QoS;
 use gable_rules::{Effect, InputKind, LogIndex, Message, Node, NodeId};
 use rumqttc::Publish;
 use std::collections::BTreeSet;
@@ -150,7 +150,7 @@ impl Ingest {
         self.follow_state();
         self.tell_link();
         while self.step(&mut inbound, &mut applied, &mut entries).await.is_ok() {
-            self.acknowledge();
+            heard::acknowledge(&mut self.ledger, self.connection.as_ref(), &self.counters);
         }
         debug!("the MQTT edge stops listening");
     }
@@ -224,7 +224,7 @@ impl Ingest {
         let is_news = self.subscriptions.is_wanted(&message.topic)
             && !(is_again && self.was_committed(&message))
             && !(message.retain && (!is_change || self.was_last(&message)));
-        let is_ours = match relay::is_relayed(&self.relayed, &message.topic) {
+        let is_ours = match filters::any_matches(&self.relayed, &message.topic) {
             true if message.retain => self.is_unknown(&message.topic),
             // Live messages come by the other connection, except what this node has published.
             true => self.is_own_echo(&message.topic, fingerprint),
@@ -341,28 +341,13 @@ impl Ingest {
     }
 
     fn refuse(&mut self, token: u64, topic: &str, reason: &str) {
-        let refused = 1 + self.counters.invalid.fetch_add(1, Relaxed);
-        // A broken device must not fill the disk with log lines.
-        if refused <= 100 || refused.is_power_of_two() {
-            warn!(topic, reason, refused, "dropped a message that can not be taken");
-        }
+        heard::tell_refused(&self.counters, topic, reason);
         self.ledger.settle(token);
     }
 
     fn pass_over(&mut self, token: u64) {
         count(&self.counters.passed_over);
         self.ledger.settle(token);
-    }
-
-    fn acknowledge(&mut self) {
-        while let Some(publish) = self.ledger.next_settled() {
-            let Some(connection) = self.connection.as_ref().filter(|_| publish.pkid != 0) else { continue };
-            match connection.acknowledge(&publish) {
-                Ok(()) => count(&self.counters.acknowledged),
-                // The connection is gone; the broker will deliver the message anew.
-                Err(error) => debug!(topic = publish.topic, %error, "could not acknowledge"),
-            }
-        }
     }
 
     /// Looks at what other nodes proposed.
@@ -473,35 +458,5 @@ async fn next_entry(
     match entries {
         Some(entries) => entries.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Says why a topic can not be taken. Some brokers let anything through.
-pub(super) fn check_topic(topic: &str) -> Result<(), &'static str> {
-    match topic {
-        "" => Err("the topic is empty"),
-        topic if topic.contains(['+', '#']) => Err("the topic has a wildcard"),
-        topic if topic.contains('\0') => Err("the topic has a zero character"),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn to_message(publish: &Publish) -> Message {
-    Message {
-        topic: publish.topic.clone(),
-        payload: publish.payload.to_vec(),
-        qos: to_qos(publish.qos),
-        retain: publish.retain,
-        takeover: false,
-        packet_id: publish.pkid,
-        is_relayed: false,
-    }
-}
-
-fn to_qos(qos: rumqttc::QoS) -> QoS {
-    match qos {
-        rumqttc::QoS::AtMostOnce => QoS::AtMostOnce,
-        rumqttc::QoS::AtLeastOnce => QoS::AtLeastOnce,
-        rumqttc::QoS::ExactlyOnce => QoS::ExactlyOnce,
     }
 }

@@ -8,9 +8,8 @@
 
 use super::client::Client;
 use super::counters::{Counters, count};
-use super::filters;
 use super::fingerprint::Fingerprint;
-use super::ingest::{check_topic, to_message};
+use super::heard::{self, check_topic, to_message};
 use super::ledger::{Delivery, Ledger};
 use super::link::Inbound;
 use super::subscriptions::Subscriptions;
@@ -68,7 +67,7 @@ impl Relay {
             return;
         }
         while self.step(&mut inbound).await.is_ok() {
-            self.acknowledge();
+            heard::acknowledge(&mut self.ledger, self.connection.as_ref(), &self.counters);
         }
         debug!("the MQTT edge stops relaying");
     }
@@ -174,27 +173,7 @@ impl Relay {
     }
 
     fn refuse(&mut self, token: u64, topic: &str, reason: &str) {
-        let refused = 1 + self.counters.invalid.fetch_add(1, Relaxed);
-        // A broken device must not fill the disk with log lines.
-        if refused <= 100 || refused.is_power_of_two() {
-            warn!(topic, reason, refused, "dropped a message that can not be taken");
-        }
+        heard::tell_refused(&self.counters, topic, reason);
         self.ledger.settle(token);
     }
-
-    fn acknowledge(&mut self) {
-        while let Some(publish) = self.ledger.next_settled() {
-            let Some(connection) = self.connection.as_ref().filter(|_| publish.pkid != 0) else { continue };
-            match connection.acknowledge(&publish) {
-                Ok(()) => count(&self.counters.acknowledged),
-                // The connection is gone; the broker will deliver the message anew.
-                Err(error) => debug!(topic = publish.topic, %error, "could not acknowledge"),
-            }
-        }
-    }
-}
-
-/// Whether a topic's messages are relayed.
-pub(super) fn is_relayed(topics: &[String], topic: &str) -> bool {
-    topics.iter().any(|filter| filters::matches(filter, topic))
 }

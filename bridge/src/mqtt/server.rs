@@ -8,6 +8,7 @@
 mod admission;
 mod connection;
 mod counters;
+mod figures;
 mod hub;
 mod mailbox;
 pub mod net;

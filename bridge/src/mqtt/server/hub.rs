@@ -5,9 +5,9 @@
 //! found and delivered, or neither.
 
 use super::counters::Counters;
+use super::figures::{Figures, Presence};
 use super::mailbox::Mailbox;
 use super::session::Event;
-use super::sys::{Figures, Presence};
 use crate::raft::{Audience, Relayed};
 use gable_devices::{QoS, Timestamp, topic};
 use gable_rules::broker::{
