@@ -84,8 +84,9 @@ pub struct Client {
     pub(crate) username: Option<String>,
     /// The will of a connection that is gone, until its delay is over.
     pub(crate) delayed_will: Option<Publication>,
-    /// [`Connect::heard`] of the last CONNECT that was taken.
+    /// [`Connect::heard`] of the last CONNECT that was taken, and where that was.
     pub(crate) heard: Timestamp,
+    pub(crate) last_node: NodeId,
 }
 
 /// A connection that a node holds.

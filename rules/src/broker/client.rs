@@ -93,8 +93,8 @@ pub struct Connect {
     pub username: Option<String>,
     /// MQTT's protocol version: 3, 4 or 5.
     pub protocol_version: u8,
-    /// What log time was at the node when the client came. One that came clearly before the client's last
-    /// is not taken: log time passes alike on all nodes, whatever their clocks show.
+    /// What log time was at the node when the client came. One that came to another node before the
+    /// client's last is not taken: log time passes alike on all nodes, whatever their clocks show.
     pub heard: Timestamp,
 }
 

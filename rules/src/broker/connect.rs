@@ -10,10 +10,6 @@ use crate::{Effect, NodeId, Refusal};
 use gable_devices::Millis;
 use std::sync::Arc;
 
-/// A CONNECT that is heard so much before the client's last is taken for an older one. By less nodes may
-/// differ on the time, and no client that waits for an answer gives up as soon.
-const LATE: Millis = Millis(300);
-
 impl Work<'_> {
     /// A client connects. An older connection of it, on whichever node, ends first: its will is
     /// published before the new connection is answered [MQTT-3.1.4-3].
@@ -21,7 +17,7 @@ impl Work<'_> {
         let broker = &mut self.rows.broker;
         // It waited at its node, for a majority, until the client had gone to another one.
         let client = broker.clients.get(client_id);
-        if client.is_some_and(|client| connect.heard.after(LATE) < client.heard) {
+        if client.is_some_and(|client| client.last_node != id.node && connect.heard < client.heard) {
             self.effect(Effect::Refused(Refusal::Stale));
             return self.rows.broker.answer(id, Answer::Gone);
         }
@@ -44,6 +40,7 @@ impl Work<'_> {
         let client = self.rows.broker.clients.entry(client_id.to_owned()).or_default();
         client.delayed_will = None;
         client.heard = client.heard.max(connect.heard);
+        client.last_node = id.node;
         client.username.clone_from(&connect.username);
         let session_present = client.session.is_some();
         if session_expiry_interval > 0 || session_present {
