@@ -44,8 +44,10 @@ async fn inspect(node: NodeId) -> Option<BTreeMap<String, Vec<u8>>> {
                 if let Some(packet_id) = message.packet_id {
                     link.send(&packet::ack(Ack::Puback, packet_id)).await;
                 }
-                // Nobody publishes meanwhile: what comes is what is retained.
-                messages.insert(message.topic, message.payload);
+                // Automations may publish meanwhile.
+                if message.retain {
+                    messages.insert(message.topic, message.payload);
+                }
             }
             Ok(Some(packet)) => is_subscribed |= matches!(packet, Packet::Suback { .. }),
             Ok(None) => return None,
