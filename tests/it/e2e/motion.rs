@@ -6,7 +6,7 @@ use gable_tests::node::PATIENCE;
 use gable_tests::{has_peer, wait};
 use std::time::Duration;
 
-const HOME: &str = r#"
+pub(super) const HOME: &str = r#"
 mqtt:
   - binary_sensor:
       name: Hall motion

@@ -1,37 +1,13 @@
 //! The home's automations with Gable itself as the broker of its devices.
 
+use crate::e2e::motion;
 use gable_tests::cluster::Cluster;
 use gable_tests::mqtt::{Client, Hello};
 use gable_tests::node::PATIENCE;
 use gable_tests::wait;
 
-const HOME: &str = r#"
-mqtt:
-  - binary_sensor:
-      name: Hall motion
-      default_entity_id: binary_sensor.hall_motion
-      state_topic: zigbee2mqtt/hall_motion
-      value_template: "{{ value_json.occupancy }}"
-      payload_on: true
-      payload_off: false
-      device_class: motion
-  - light:
-      name: Hall bulb
-      default_entity_id: light.hall_bulb
-      state_topic: zigbee2mqtt/hall_bulb
-      state_value_template: "{{ value_json.state }}"
-      command_topic: zigbee2mqtt/hall_bulb/set
-
-automation:
-  - id: hall_light
-    triggers:
-      - trigger: state
-        entity_id: binary_sensor.hall_motion
-        to: "on"
-    actions:
-      - action: light.turn_on
-        target:
-          entity_id: light.hall_bulb
+/// What a home of motion and bulb has besides.
+const PORCH_FOLLOWS: &str = r#"
   - id: porch_follows
     triggers:
       - trigger: state
@@ -77,7 +53,7 @@ fn wait_until_settled(cluster: &Cluster) {
 
 #[test]
 fn motion_at_one_node_reaches_bulbs_at_others_whoever_dies() {
-    let mut cluster = Cluster::serve("", HOME);
+    let mut cluster = Cluster::serve("", &[motion::HOME, PORCH_FOLLOWS].concat());
     let mqtt = cluster.mqtt();
     let a = cluster.leader();
     let (b, c) = ((a + 1) % 3, (a + 2) % 3);
