@@ -10,6 +10,7 @@
 mod access;
 mod client;
 mod connect;
+mod departed;
 mod index;
 mod limits;
 mod messages;
@@ -40,6 +41,7 @@ pub use session::Session;
 
 use crate::work::Work;
 use crate::{Effect, Input, Message, NodeId, Refusal};
+use departed::{Departed, LastConnect};
 use gable_devices::Timestamp;
 use messages::Messages;
 use retained::RetainedMessages;
@@ -60,6 +62,7 @@ pub struct Broker {
     pub(crate) limits: BrokerLimits,
     retained: RetainedMessages,
     clients: BTreeMap<String, Client>,
+    departed: Departed,
     messages: Messages,
     groups: Groups,
     access: Access,
@@ -84,9 +87,8 @@ pub struct Client {
     pub(crate) username: Option<String>,
     /// The will of a connection that is gone, until its delay is over.
     pub(crate) delayed_will: Option<Publication>,
-    /// [`Connect::heard`] of the last CONNECT that was taken, and where that was.
-    pub(crate) heard: Timestamp,
-    pub(crate) last_node: NodeId,
+    /// The last CONNECT that was taken.
+    pub(crate) last: LastConnect,
 }
 
 /// A connection that a node holds.

@@ -235,7 +235,7 @@ impl Player<'_> {
             "link" => InputKind::Link { up: rest == "up" },
             "serve" => InputKind::Serve(clients::limits(rest)),
             "user" | "role" => InputKind::Access(clients::access(word, rest)),
-            "client" => InputKind::Client(self.clients.read(rest)),
+            "client" => InputKind::Client(self.clients.read(rest, Timestamp(START + self.now))),
             "seen" => {
                 let (node, up) = rest.split_once(' ').unwrap();
                 InputKind::NodeSeen { node: NodeId(node.parse().unwrap()), up: up == "up" }

@@ -208,6 +208,7 @@ fn limits(settings: &gable_broker_config::Server) -> BrokerLimits {
         queue_bytes_max: settings.max_queued_bytes,
         session_expiry_max: settings.max_session_expiry_s,
         grace: Millis::from_secs(settings.grace_s),
+        patience: Millis::from_secs(settings.ack_patience_s),
     }
 }
 

@@ -94,7 +94,8 @@ pub struct Connect {
     /// MQTT's protocol version: 3, 4 or 5.
     pub protocol_version: u8,
     /// What log time was at the node when the client came. One that came to another node before the
-    /// client's last is not taken: log time passes alike on all nodes, whatever their clocks show.
+    /// client's last is not taken, nor one that is older than [`super::BrokerLimits::patience`]: log time
+    /// passes alike on all nodes, whatever their clocks show.
     pub heard: Timestamp,
 }
 

@@ -1,7 +1,8 @@
 //! Connections come and go: sessions are taken up and end, wills are published or not.
 
 use super::{
-    Answer, Client, CloseReason, Connect, Connection, ConnectionId, NEVER, Output, Right, Session, Will,
+    Answer, Client, CloseReason, Connect, Connection, ConnectionId, LastConnect, NEVER, Output, Right,
+    Session, Will,
 };
 use crate::effect::Departure;
 use crate::timer::{Purpose, Slot};
@@ -14,13 +15,12 @@ impl Work<'_> {
     /// A client connects. An older connection of it, on whichever node, ends first: its will is
     /// published before the new connection is answered [MQTT-3.1.4-3].
     pub(super) fn on_connect(&mut self, client_id: &str, id: ConnectionId, connect: &Connect) {
-        let broker = &mut self.rows.broker;
-        // It waited at its node, for a majority, until the client had gone to another one.
-        let client = broker.clients.get(client_id);
-        if client.is_some_and(|client| client.last_node != id.node && connect.heard < client.heard) {
+        let last = self.last_connect(client_id);
+        if self.is_too_late(connect, id.node, last) {
             self.effect(Effect::Refused(Refusal::Stale));
             return self.rows.broker.answer(id, Answer::Gone);
         }
+        let broker = &mut self.rows.broker;
         let is_new = !broker.clients.contains_key(client_id);
         if is_new && broker.clients.len() >= broker.limits.clients_max as usize {
             return broker.answer(id, Answer::ConnectRefused);
@@ -39,8 +39,8 @@ impl Work<'_> {
         let session_expiry_interval = connect.session_expiry_interval.min(limits.session_expiry_max);
         let client = self.rows.broker.clients.entry(client_id.to_owned()).or_default();
         client.delayed_will = None;
-        client.heard = client.heard.max(connect.heard);
-        client.last_node = id.node;
+        let heard = last.map_or(connect.heard, |last| last.heard.max(connect.heard));
+        client.last = LastConnect { heard, node: id.node };
         client.username.clone_from(&connect.username);
         let session_present = client.session.is_some();
         if session_expiry_interval > 0 || session_present {
@@ -62,6 +62,20 @@ impl Work<'_> {
         let waiting = self.take_up(client_id);
         let answer = Answer::Connected { session_present, session_expiry_interval, is_kept, waiting };
         self.rows.broker.answer(id, answer);
+    }
+
+    fn last_connect(&self, client_id: &str) -> Option<LastConnect> {
+        let broker = &self.rows.broker;
+        broker.clients.get(client_id).map(|it| it.last).or_else(|| broker.departed.get(client_id))
+    }
+
+    /// Whether a CONNECT waited at its node, for a majority, until its client was turned away or had gone
+    /// to another node. Such a client would be let in that is not there, and its will be published.
+    fn is_too_late(&mut self, connect: &Connect, node: NodeId, last: Option<LastConnect>) -> bool {
+        let (now, patience) = (self.now(), self.rows.broker.limits.patience);
+        self.rows.broker.departed.forget_old(now, patience);
+        now.since(connect.heard) > patience
+            || last.is_some_and(|last| last.has_overtaken(connect.heard, node))
     }
 
     /// What waits for a client that is there again.
@@ -173,12 +187,16 @@ impl Work<'_> {
     }
 
     fn forget_client(&mut self, client_id: &str) {
-        let clients = &mut self.rows.broker.clients;
+        let now = self.now();
+        let broker = &mut self.rows.broker;
         let is_gone = |client: &Client| {
             client.connection.is_none() && client.session.is_none() && client.delayed_will.is_none()
         };
-        if clients.get(client_id).is_some_and(is_gone) {
-            clients.remove(client_id);
+        if broker.clients.get(client_id).is_some_and(is_gone)
+            && let Some(client) = broker.clients.remove(client_id)
+            && now.since(client.last.heard) <= broker.limits.patience
+        {
+            broker.departed.insert(client_id, client.last, now);
         }
     }
 

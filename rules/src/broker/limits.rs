@@ -22,6 +22,9 @@ pub struct BrokerLimits {
     pub session_expiry_max: u32,
     /// How long after a node's death its clients may come back before their wills are published.
     pub grace: Millis,
+    /// How long a node waits for what the log says to a CONNECT. An older one is not taken: its client
+    /// was turned away.
+    pub patience: Millis,
 }
 
 impl Default for BrokerLimits {
@@ -35,6 +38,7 @@ impl Default for BrokerLimits {
             queue_bytes_max: 32 << 20,
             session_expiry_max: 30 * 24 * 3600,
             grace: Millis::from_secs(10),
+            patience: Millis::from_secs(10),
         }
     }
 }

@@ -21,7 +21,7 @@ const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
 const TOPICS: [&str; 4] = ["t/1", "t/2", "u", "t/1/x"];
 const FILTERS: [&str; 6] = ["t/+", "t/#", "u", "#", "$share/g/t/+", "$share/g/#"];
 
-fn action(numbers: &mut Numbers) -> ClientAction {
+fn action(numbers: &mut Numbers, now: Timestamp) -> ClientAction {
     let publication = |numbers: &mut Numbers| {
         let mut publication = Publication {
             topic: of(numbers, &TOPICS).to_owned(),
@@ -43,6 +43,8 @@ fn action(numbers: &mut Numbers) -> ClientAction {
                 publication: publication(numbers),
                 delay_interval: of(numbers, &[0, 1, 30]),
             }),
+            // Now and then it has waited for the log, and for too long.
+            heard: Timestamp(now.0 - i64::from(of(numbers, &[0, 0, 0, 700, 1_500]))),
             ..Connect::default()
         }),
         2..=6 => ClientAction::Publish {
@@ -72,7 +74,7 @@ fn action(numbers: &mut Numbers) -> ClientAction {
     }
 }
 
-fn random_kind(numbers: &mut Numbers, state: &State) -> InputKind {
+fn random_kind(numbers: &mut Numbers, state: &State, now: Timestamp) -> InputKind {
     match numbers.below(20) {
         0 => InputKind::NodeSeen { node: NodeId(numbers.below(2)), up: chance(numbers, 2) },
         1 | 2 if state.next_deadline().is_some() => InputKind::TimerDue(state.next_deadline().unwrap().1),
@@ -84,7 +86,7 @@ fn random_kind(numbers: &mut Numbers, state: &State) -> InputKind {
             InputKind::Client(ClientInput {
                 client_id: client_id.to_owned(),
                 connection,
-                action: action(numbers),
+                action: action(numbers, now),
             })
         }
     }
@@ -99,6 +101,7 @@ fn whatever_clients_do_replicas_stay_equal_and_nothing_leaks() {
         queue_max: 8,
         queue_bytes_max: 1_500,
         grace: Millis::from_secs(2),
+        patience: Millis::from_secs(1),
         ..BrokerLimits::default()
     };
     for seed in 0..40 {
@@ -116,7 +119,7 @@ fn whatever_clients_do_replicas_stay_equal_and_nothing_leaks() {
             let origin = Origin { node: NodeId(node as u64), boot, sequence };
             let kind = match step {
                 0 | 1 => InputKind::Serve(Some(limits)),
-                _ => random_kind(&mut numbers, &replicas[0]),
+                _ => random_kind(&mut numbers, &replicas[0], Timestamp(now)),
             };
             let input = Input { at: Timestamp(now), origin, heard: Hlc::default(), kind };
             let answers = replicas.each_mut().map(|state| {

@@ -8,7 +8,7 @@
 //! role NAME [gone] [allow=RIGHTS:FILTER ..] [deny=RIGHTS:FILTER ..]
 //!
 //! connect [kept] [expiry=SECONDS] [will=TOPIC=PAYLOAD] [delay=SECONDS] [retain] [user=NAME]
-//!         [heard=MS]     where the client came at that log time (else: all at one)
+//!         [late=MS]      the client came so long ago; its CONNECT had to wait for the log
 //! pub [qN] [id=N] [retain] [expires=SECONDS] TOPIC [PAYLOAD]
 //! release ID
 //! sub FILTER[:qN][:nl][:rap][:rhN][:idN] ..
@@ -32,7 +32,7 @@ pub(super) struct Clients(BTreeMap<String, u64>);
 
 impl Clients {
     /// Reads what follows `client`.
-    pub(super) fn read(&mut self, text: &str) -> ClientInput {
+    pub(super) fn read(&mut self, text: &str, now: Timestamp) -> ClientInput {
         let (client_id, text) = text.split_once(' ').unwrap();
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         let newest = self.0.entry(client_id.to_owned()).or_default();
@@ -45,7 +45,7 @@ impl Clients {
             None => (client_id, *newest),
         };
         let client_id = client_id.to_owned();
-        ClientInput { client_id, connection, action: action(verb, rest) }
+        ClientInput { client_id, connection, action: action(verb, rest, now) }
     }
 }
 
@@ -62,6 +62,7 @@ pub(super) fn limits(text: &str) -> Option<BrokerLimits> {
             "queue" => limits.queue_max = number,
             "queue_bytes" => limits.queue_bytes_max = number.into(),
             "grace" => limits.grace = Millis::from_secs(number.into()),
+            "patience" => limits.patience = Millis::from_secs(number.into()),
             _ => panic!("no limit: {name}"),
         }
     }
@@ -96,11 +97,11 @@ pub(super) fn access(kind: &str, text: &str) -> AccessChange {
     }
 }
 
-fn action(verb: &str, rest: &str) -> ClientAction {
+fn action(verb: &str, rest: &str, now: Timestamp) -> ClientAction {
     let words = || rest.split_whitespace();
     let ids = || words().map(|word| word.parse::<u16>().unwrap());
     match verb {
-        "connect" => ClientAction::Connect(connect(rest)),
+        "connect" => ClientAction::Connect(connect(rest, now)),
         "pub" => publish(rest),
         "release" => ClientAction::Release { packet_id: rest.parse().unwrap() },
         "sub" => ClientAction::Subscribe { subscriptions: words().map(subscription).collect() },
@@ -115,8 +116,8 @@ fn action(verb: &str, rest: &str) -> ClientAction {
     }
 }
 
-fn connect(text: &str) -> Connect {
-    let mut connect = Connect { clean_start: true, protocol_version: 5, ..Connect::default() };
+fn connect(text: &str, now: Timestamp) -> Connect {
+    let mut connect = Connect { clean_start: true, protocol_version: 5, heard: now, ..Connect::default() };
     for word in text.split_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         match name {
@@ -128,7 +129,7 @@ fn connect(text: &str) -> Connect {
                 let publication = Publication { topic, payload, ..Publication::default() };
                 connect.will = Some(Will { publication, delay_interval: 0 });
             }
-            "heard" => connect.heard = Timestamp(value.parse().unwrap()),
+            "late" => connect.heard = Timestamp(now.0 - value.parse::<i64>().unwrap()),
             "user" => connect.username = Some(value.to_owned()),
             "delay" => connect.will.as_mut().unwrap().delay_interval = value.parse().unwrap(),
             "retain" => connect.will.as_mut().unwrap().publication.retain = true,

@@ -28,7 +28,7 @@ const FAREWELL_MAX: Duration = Duration::from_millis(20);
 const FAREWELL_STEP: Duration = Duration::from_millis(2);
 
 /// How many bytes a client may send before it is let in. With that many no more is read from it.
-const AHEAD_MAX: usize = 64 << 10;
+const AHEAD_MAX: usize = 16 << 10;
 
 /// A client that was let in.
 pub(super) struct Admitted {
@@ -188,7 +188,7 @@ async fn enter(
     stream: &mut Box<dyn Stream>,
     input: &mut BytesMut,
 ) -> Result<Entered, TurnedAway> {
-    let heard = context.replica.home_time();
+    let (heard, deadline) = (context.replica.home_time(), Instant::now() + context.patience);
     if connect.authentication.is_some() {
         return Err((ReasonCode::BAD_AUTHENTICATION_METHOD, ""));
     }
@@ -199,7 +199,8 @@ async fn enter(
         "" => assigned_client_id(),
         client_id => client_id.to_owned(),
     };
-    let username = authenticate(context, connect, visitor, &client_id).await?;
+    let authenticating = authenticate(context, connect, visitor, &client_id);
+    let username = attended(stream, input, deadline, authenticating).await.ok_or(CROWDED)??;
     let rights = ClientRights {
         replica: context.replica.clone(),
         username: username.clone(),
@@ -211,7 +212,7 @@ async fn enter(
         return Err((ReasonCode::NOT_AUTHORIZED, "the will's topic may not be written"));
     }
     if !visitor.claim.settle() {
-        return Err((ReasonCode::SERVER_BUSY, "too many clients connect at the same time"));
+        return Err(CROWDED);
     }
     farewell(context, &client_id).await;
     let rights: Box<dyn Rights + Send + Sync> = Box::new(rights);
@@ -225,20 +226,13 @@ async fn enter(
         context.replica.submit(client_input(action)).await.ok()?;
         connected(&mailbox).await
     };
-    let entered = async {
-        tokio::select! {
-            biased;
-            entered = entering => entered,
-            () = gone(stream, input) => None,
-        }
-    };
-    match timeout(context.patience, entered).await {
-        Ok(Some(Ok(granted))) => Ok((client_id, number, rights, mailbox, granted)),
-        Ok(Some(Err(refused))) => {
+    match attended(stream, input, deadline, entering).await.flatten() {
+        Some(Ok(granted)) => Ok((client_id, number, rights, mailbox, granted)),
+        Some(Err(refused)) => {
             context.hub.remove(number);
             Err(refused)
         }
-        Ok(None) | Err(_) => {
+        None => {
             context.hub.remove(number);
             // The CONNECT may yet be committed; this follows it. Its client was not let in and leaves no
             // will. It fails only when the node stops.
@@ -283,6 +277,25 @@ fn to_connect(connect: &Connect, username: Option<String>, heard: Timestamp) -> 
 
 const NO_MAJORITY: &str = "no majority of the nodes can be reached";
 
+const CROWDED: TurnedAway = (ReasonCode::SERVER_BUSY, "too many clients connect at the same time");
+
+/// Waits for something as long as the client does, and not beyond `deadline`.
+async fn attended<T>(
+    stream: &mut Box<dyn Stream>,
+    input: &mut BytesMut,
+    deadline: Instant,
+    awaited: impl Future<Output = T>,
+) -> Option<T> {
+    let attended = async {
+        tokio::select! {
+            biased;
+            it = awaited => Some(it),
+            () = gone(stream, input) => None,
+        }
+    };
+    timeout_at(deadline, attended).await.ok().flatten()
+}
+
 /// Waits until the client closes its connection. What it sends meanwhile is kept for its session.
 async fn gone(stream: &mut Box<dyn Stream>, input: &mut BytesMut) {
     while input.len() < AHEAD_MAX {
@@ -312,9 +325,9 @@ async fn connected(mailbox: &Mailbox) -> Option<Result<Granted, TurnedAway>> {
             Some(Event::Answer(Answer::ConnectRefused)) => {
                 return Some(Err((ReasonCode::QUOTA_EXCEEDED, "there are as many clients as there may be")));
             }
-            // It waited here until the client had gone to another node.
+            // It waited here for too long, or until the client had gone to another node.
             Some(Event::Answer(Answer::Gone)) => {
-                return Some(Err((ReasonCode::SERVER_BUSY, "the client has a newer connection")));
+                return Some(Err((ReasonCode::SERVER_BUSY, "the CONNECT reached the log too late")));
             }
             Some(_) => return None,
             None => {}
@@ -362,5 +375,40 @@ async fn refuse(stream: &mut Box<dyn Stream>, encoder: &Encoder, answer: &Outgoi
         };
         // A client that does not take its refusal is refused all the same.
         let _ = timeout(REFUSAL_MAX, sending).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::io::{DuplexStream, duplex};
+
+    fn connection() -> (Box<dyn Stream>, DuplexStream) {
+        let (server, client) = duplex(64 << 10);
+        (Box::new(server), client)
+    }
+
+    #[tokio::test]
+    async fn what_a_client_waits_for_ends_with_it_and_with_its_time() {
+        let at = |millis| Instant::now() + Duration::from_millis(millis);
+        let mut input = BytesMut::new();
+        let (mut stream, mut client) = connection();
+        client.write_all(b"ahead").await.unwrap();
+        assert_eq!(attended(&mut stream, &mut input, at(60_000), async { 7 }).await, Some(7));
+        assert_eq!(attended(&mut stream, &mut input, at(20), pending::<()>()).await, None);
+        assert_eq!(&input[..], b"ahead");
+        drop(client);
+        let gone = attended(&mut stream, &mut input, at(60_000), pending::<()>());
+        assert_eq!(timeout(Duration::from_secs(10), gone).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_not_in_yet_is_not_read_without_end() {
+        let (mut stream, mut client) = connection();
+        client.write_all(&[0; 2 * AHEAD_MAX]).await.unwrap();
+        let (mut input, deadline) = (BytesMut::new(), Instant::now() + Duration::from_millis(100));
+        assert_eq!(attended(&mut stream, &mut input, deadline, pending::<()>()).await, None);
+        assert!((AHEAD_MAX..2 * AHEAD_MAX).contains(&input.len()), "{}", input.len());
     }
 }

@@ -398,7 +398,9 @@ mod tests {
             let mut world = World { hub, mailbox, state: State::new(), sequence: 0 };
             world.show("1 seconds");
             world.apply(InputKind::Serve(Some(gable_rules::broker::BrokerLimits::default())));
-            let connect = Connect { session_expiry_interval, protocol_version: 5, ..Connect::default() };
+            let heard = Timestamp(1_000);
+            let connect =
+                Connect { session_expiry_interval, protocol_version: 5, heard, ..Connect::default() };
             world.client(ClientAction::Connect(connect));
             assert_eq!(world.got(), [""; 0]);
             world
