@@ -20,6 +20,8 @@ pub enum Sight {
     Persisted { last: LogIndex },
     /// The node found itself leader.
     Leads { term: u64 },
+    /// A client is about to be told that its message is taken: PUBACK or PUBREC.
+    Acknowledges { client_id: String, packet_id: u16 },
 }
 
 type Watcher = Box<dyn Fn(NodeId, Sight)>;

@@ -297,7 +297,7 @@ impl Client {
         let publish =
             Publish { topic, payload: payload.as_bytes(), qos: *qos, retain: *retain, dup, packet_id };
         if !payload.is_empty() {
-            self.see(Seen::Offered { ticket: *ticket, qos: *qos, dup });
+            self.see(Seen::Offered { ticket: *ticket, packet_id, qos: *qos, dup });
         }
         if let Some(link) = &mut self.link {
             link.send(&packet::publish(&publish, self.profile.level)).await;

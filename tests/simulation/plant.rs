@@ -38,8 +38,10 @@ pub(crate) enum Plant {
     LastingCut,
     /// A node's disk fails without anybody having cut it.
     BrokenDisk,
-    /// A client is told that a message is taken as soon as it is sent.
+    /// A node is found to have acknowledged a message as soon as it was sent.
     EarlyAck,
+    /// A node is found to have acknowledged a message before it had applied it.
+    UnappliedAck,
     /// A session's client is found to have missed a message.
     LostDelivery,
     /// A client is found to have got a message again that nothing marks.
@@ -53,7 +55,7 @@ pub(crate) enum Plant {
 }
 
 /// All plants, by their names, with the invariant that has to notice each.
-pub(crate) const PLANTS: [(&str, Plant, &str); 18] = [
+pub(crate) const PLANTS: [(&str, Plant, &str); 19] = [
     ("lying-disks", Plant::LyingDisks, "survival"),
     ("lost-writes", Plant::LostWrites, "inputs"),
     ("repeated-message", Plant::RepeatedMessage, "inputs"),
@@ -67,6 +69,7 @@ pub(crate) const PLANTS: [(&str, Plant, &str); 18] = [
     ("lasting-cut", Plant::LastingCut, "rest"),
     ("broken-disk", Plant::BrokenDisk, "survival"),
     ("early-ack", Plant::EarlyAck, "commits"),
+    ("unapplied-ack", Plant::UnappliedAck, "commits"),
     ("lost-delivery", Plant::LostDelivery, "sessions"),
     ("unmarked-copy", Plant::UnmarkedCopy, "sessions"),
     ("swapped-deliveries", Plant::SwappedDeliveries, "order"),
@@ -89,6 +92,7 @@ impl Plant {
     pub(crate) fn edge(self) -> Edge {
         match self {
             Plant::EarlyAck
+            | Plant::UnappliedAck
             | Plant::LostDelivery
             | Plant::UnmarkedCopy
             | Plant::SwappedDeliveries
@@ -119,6 +123,7 @@ impl Plant {
             Plant::SecondLeader => second_leader(trace),
             Plant::OldRead => old_read(trace),
             Plant::EarlyAck => clients::early_ack(trace),
+            Plant::UnappliedAck => clients::unapplied_ack(trace),
             Plant::LostDelivery => clients::lost_delivery(trace),
             Plant::UnmarkedCopy => clients::unmarked_copy(trace),
             Plant::SwappedDeliveries => clients::swapped_deliveries(trace),

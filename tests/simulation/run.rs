@@ -4,7 +4,7 @@ use crate::driver::Driver;
 use crate::faults::{self, Edge, Fault};
 use crate::node;
 use crate::plant::Plant;
-use crate::trace::{Entry, Event, Trace};
+use crate::trace::{Entry, Event, Trace, client_of};
 use crate::world::{CLIENTS, Condition, NODES, World};
 use crate::{clients, devices};
 use gable::simulation::{self, Sight};
@@ -220,6 +220,10 @@ fn event_of(node: NodeId, sight: Sight) -> Event {
         Sight::Installed { index, hash } => Event::Installed { node, index, hash },
         Sight::Persisted { last } => Event::Persisted { node, last },
         Sight::Leads { term } => Event::Leads { node, term },
+        Sight::Acknowledges { client_id, packet_id } => {
+            let client = client_of(&client_id).expect("all clients are the simulation's");
+            Event::Acknowledges { node, client, packet_id }
+        }
     }
 }
 

@@ -104,6 +104,12 @@ pub(crate) enum Event {
         connection: u32,
         seen: Seen,
     },
+    /// A node is about to tell a client that its message is taken: PUBACK or PUBREC.
+    Acknowledges {
+        node: NodeId,
+        client: u32,
+        packet_id: u16,
+    },
     /// What a client that is new to everything got at a node as retained, by topic.
     Retained {
         node: NodeId,
@@ -294,6 +300,9 @@ impl fmt::Display for Event {
                 write!(f, "node {node} shows {} rows of history", rows.len())
             }
             Event::Client { client, connection, seen } => write!(f, "client {client} ({connection}) {seen}"),
+            Event::Acknowledges { node, client, packet_id } => {
+                write!(f, "node {node} acknowledges what client {client} sent as {packet_id}")
+            }
             Event::Retained { node, messages } => {
                 write!(f, "node {node} shows {} retained messages", messages.len())
             }

@@ -135,16 +135,19 @@ impl Home {
         };
         let outcomes: Vec<_> = effects.iter().map(|effects| outcome_of(effects)).collect();
         self.meet_stamps(&batch);
-        (Arc::new(Applied::new(index, batch, effects)), outcomes)
-    }
-
-    /// Tells everybody that an entry is applied.
-    pub(super) fn announce(&self, applied: Arc<Applied>, outcomes: &[Outcome]) {
+        let applied = Arc::new(Applied::new(index, batch, effects));
+        // Here and not with the others: the audience has been told, and its clients may be answered
+        // before the history has it.
         #[cfg(feature = "simulation")]
         crate::simulation::tell(self.window.node(), || crate::simulation::Sight::Applied {
             applied: applied.clone(),
             hash: self.read(State::hash),
         });
+        (applied, outcomes)
+    }
+
+    /// Tells everybody that an entry is applied.
+    pub(super) fn announce(&self, applied: Arc<Applied>, outcomes: &[Outcome]) {
         self.window.settle(applied.index, applied.batch(), outcomes);
         self.applied.send_replace(applied.index);
         // It fails when nobody listens.

@@ -1,24 +1,43 @@
-//! No MQTT client is told that its message is taken before it is: in the log, on the disks of a
-//! majority. In the end every history holds it.
+//! Nobody is told that a message is taken before it is: in the log, on the disks of a majority, and
+//! applied by the node that says so. In the end every history holds it.
 
 use crate::trace::{Event, Seen, Ticket, Trace};
 use crate::world::NODES;
 use gable_rules::{LogIndex, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks every acknowledgement that a client got.
+/// Checks every acknowledgement at the moment at which it left its node.
 pub(crate) fn check(trace: &Trace) -> Result<(), String> {
     let places: BTreeMap<Ticket, LogIndex> =
         trace.taken().filter_map(|((index, _), input, _)| Some((Ticket::of_input(input)?, index))).collect();
+    let mut offered = BTreeMap::new();
     let mut acknowledged = BTreeSet::new();
     let mut progress = Progress::default();
     for (at, event) in trace.events() {
-        if let Event::Client { client, seen: Seen::Acknowledged { ticket }, .. } = event {
-            let place = places.get(ticket).copied();
-            progress.holds(place).map_err(|why| {
-                format!("client {client} was told at {:.3} s that {ticket} is taken, {why}", at.as_secs_f64())
+        let by = match event {
+            Event::Client { client, seen: Seen::Offered { ticket, packet_id, .. }, .. } => {
+                // No client of a run sends so much that it has to use an identifier again.
+                offered.insert((*client, *packet_id), *ticket);
+                None
+            }
+            Event::Acknowledges { node, client, packet_id } => {
+                let ticket = offered.get(&(*client, Some(*packet_id)));
+                Some((*node, *ticket.ok_or_else(|| format!("it was not sent: {event}"))?))
+            }
+            Event::Acknowledged { node, ticket, .. } => Some((*node, *ticket)),
+            Event::Client { client, seen: Seen::Acknowledged { ticket }, .. } => {
+                if !acknowledged.contains(ticket) {
+                    return Err(format!("client {client} was told that {ticket} is taken, and by no node"));
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some((node, ticket)) = by {
+            progress.holds(node, places.get(&ticket).copied()).map_err(|why| {
+                format!("node {node} said at {:.3} s that {ticket} is taken, {why}", at.as_secs_f64())
             })?;
-            acknowledged.insert(*ticket);
+            acknowledged.insert(ticket);
         }
         progress.follow(event);
     }
@@ -31,27 +50,40 @@ struct Progress {
     on_disk: BTreeMap<NodeId, LogIndex>,
     /// What a majority has had on its disks.
     safe: LogIndex,
+    applied: BTreeMap<NodeId, LogIndex>,
 }
 
 impl Progress {
     fn follow(&mut self, event: &Event) {
         match event {
-            Event::Persisted { node, last } | Event::Installed { node, index: last, .. } => {
-                self.on_disk.insert(*node, *last);
-                let mut lasts: Vec<_> = self.on_disk.values().copied().collect();
-                lasts.sort_unstable_by(|a, b| b.cmp(a));
-                let majority = NODES.len() / 2;
-                self.safe = self.safe.max(lasts.get(majority).copied().unwrap_or_default());
+            // What it had applied it has to apply again, or to take over.
+            Event::Started { node, .. } => drop(self.applied.remove(node)),
+            Event::Applied { node, entry, .. } => drop(self.applied.insert(*node, entry.index)),
+            Event::Installed { node, index, .. } => {
+                self.applied.insert(*node, *index);
+                self.persisted(*node, *index);
             }
+            Event::Persisted { node, last } => self.persisted(*node, *last),
             _ => {}
         }
     }
 
-    fn holds(&self, place: Option<LogIndex>) -> Result<(), String> {
+    fn persisted(&mut self, node: NodeId, last: LogIndex) {
+        self.on_disk.insert(node, last);
+        let mut lasts: Vec<_> = self.on_disk.values().copied().collect();
+        lasts.sort_unstable_by(|a, b| b.cmp(a));
+        let majority = NODES.len() / 2;
+        self.safe = self.safe.max(lasts.get(majority).copied().unwrap_or_default());
+    }
+
+    fn holds(&self, node: NodeId, place: Option<LogIndex>) -> Result<(), String> {
         let index = place.ok_or("and it is not in the log")?;
-        if self.safe < index {
-            let safe = self.safe;
+        let (safe, applied) = (self.safe, self.applied.get(&node).copied().unwrap_or_default());
+        if safe < index {
             return Err(format!("it is at {index}, and a majority had the log on disk up to {safe}"));
+        }
+        if applied < index {
+            return Err(format!("it is at {index}, and the node had applied the log up to {applied}"));
         }
         Ok(())
     }

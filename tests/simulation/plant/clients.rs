@@ -2,21 +2,51 @@
 
 use crate::clients::WATCHER;
 use crate::trace::{Event, Reception, Seen, Ticket, Trace};
+use gable_rules::NodeId;
+use std::collections::BTreeMap;
 
-/// Lets a client be told that its message is taken as soon as it has sent it.
+/// Lets a node acknowledge a message as soon as it is sent.
 pub(super) fn early_ack(trace: &mut Trace) {
-    let acknowledged = trace.events.iter().position(|(at, event)| {
-        at.as_secs() > 3 && matches!(event, Event::Client { seen: Seen::Acknowledged { .. }, .. })
-    });
-    let Some(position) = acknowledged else { return };
-    let event = trace.events.remove(position);
-    let Event::Client { seen: Seen::Acknowledged { ticket: wanted }, .. } = event.1 else { return };
+    let Some((position, ticket, _)) = acknowledged(trace) else { return };
     let offered = trace.events.iter().position(|(_, event)| {
-        matches!(event, Event::Client { seen: Seen::Offered { ticket, .. }, .. } if *ticket == wanted)
+        matches!(event, Event::Client { seen: Seen::Offered { ticket: it, .. }, .. } if *it == ticket)
     });
     if let Some(offered) = offered {
+        let event = trace.events.remove(position);
         trace.events.insert(offered + 1, event);
     }
+}
+
+/// Lets a node acknowledge a message just before it applies it, when a majority has it on disk.
+pub(super) fn unapplied_ack(trace: &mut Trace) {
+    let Some((position, ticket, node)) = acknowledged(trace) else { return };
+    let applied = trace.events.iter().position(|(_, event)| match event {
+        Event::Applied { node: it, entry, .. } => {
+            *it == node && entry.inputs.iter().any(|(input, _)| Ticket::of_input(input) == Some(ticket))
+        }
+        _ => false,
+    });
+    if let Some(applied) = applied.filter(|applied| *applied < position) {
+        let event = trace.events.remove(position);
+        trace.events.insert(applied, event);
+    }
+}
+
+/// Returns where a node acknowledges a message in the midst of the run, which, and the node.
+fn acknowledged(trace: &Trace) -> Option<(usize, Ticket, NodeId)> {
+    let mut offered = BTreeMap::new();
+    for (position, (at, event)) in trace.events.iter().enumerate() {
+        match event {
+            Event::Client {
+                client, seen: Seen::Offered { ticket, packet_id: Some(packet_id), .. }, ..
+            } => drop(offered.insert((*client, *packet_id), *ticket)),
+            Event::Acknowledges { node, client, packet_id } if at.as_secs() > 3 => {
+                return Some((position, *offered.get(&(*client, *packet_id))?, *node));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Takes all copies of a message away that a client got in its session.

@@ -12,7 +12,7 @@ pub(crate) enum Seen {
     /// A subscription was acknowledged.
     Subscribed { filter: String },
     /// It sent a PUBLISH.
-    Offered { ticket: Ticket, qos: u8, dup: bool },
+    Offered { ticket: Ticket, packet_id: Option<u16>, qos: u8, dup: bool },
     /// It was told that a message of its own is taken: PUBACK or PUBREC.
     Acknowledged { ticket: Ticket },
     /// A message came.
@@ -54,7 +54,7 @@ impl fmt::Display for Seen {
                 write!(f, "is connected to node {node}{session}")
             }
             Seen::Subscribed { filter } => write!(f, "is subscribed to {filter}"),
-            Seen::Offered { ticket, qos, dup } => {
+            Seen::Offered { ticket, qos, dup, .. } => {
                 write!(f, "publishes {ticket} at QoS {qos}{}", if *dup { " again" } else { "" })
             }
             Seen::Acknowledged { ticket } => write!(f, "has the acknowledgement of {ticket}"),

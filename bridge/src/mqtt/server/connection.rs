@@ -414,7 +414,11 @@ impl<'c> Connection<'c> {
     fn fill(&mut self) -> Result<(), Ended> {
         while self.output.len() < WRITE_BYTES {
             match self.session.next_item() {
-                Some(Item::Reply(reply)) => self.write(&to_outgoing(reply))?,
+                Some(Item::Reply(reply)) => {
+                    #[cfg(feature = "simulation")]
+                    self.tell_acknowledged(&reply);
+                    self.write(&to_outgoing(reply))?;
+                }
                 Some(Item::Send(parcel)) => self.send(&parcel)?,
                 None => break,
             }
@@ -423,6 +427,20 @@ impl<'c> Connection<'c> {
             self.deadlines.unwritten.get_or_insert_with(Instant::now);
         }
         Ok(())
+    }
+
+    /// Tells of a message of the client that counts as taken from here on.
+    #[cfg(feature = "simulation")]
+    fn tell_acknowledged(&self, reply: &Reply) {
+        if let Reply::Puback(ack) | Reply::Pubrec(ack) = reply
+            && !ack.reason.is_failure()
+        {
+            let (client_id, packet_id) = (self.client_id.clone(), ack.packet_id.get());
+            crate::simulation::tell(self.context.replica.node(), || crate::simulation::Sight::Acknowledges {
+                client_id,
+                packet_id,
+            });
+        }
     }
 
     fn write(&mut self, packet: &Outgoing<'_>) -> Result<(), Ended> {
