@@ -18,6 +18,10 @@ use tokio::time::sleep;
 pub(crate) const WATCHER: u32 = 10;
 /// The device whose commands must not be lost.
 pub(crate) const BULB: u32 = 6;
+/// The members of a group all of whom have sessions that are kept.
+pub(crate) const LASTING_MEMBERS: Range<u32> = 20..23;
+/// The members of another group; the sessions of all but the first are clean.
+pub(crate) const MIXED_MEMBERS: Range<u32> = 23..26;
 
 const KEPT: Profile = Profile { level: 5, is_kept: true, ..REPORTER };
 
@@ -35,6 +39,7 @@ pub(crate) async fn run(world: Rc<World>) -> turmoil::Result {
     spawn_local(listen(Client::new(&world, 12, exactly), 25));
     let fleeting = Profile { subscriptions: &[("sim/#", 1)], ..REPORTER };
     spawn_local(listen(Client::new(&world, 13, fleeting), 25));
+    share(&world);
 
     let with_will = Profile { will: Some(0), ..REPORTER };
     let in_session = Profile { will: Some(1), ..KEPT };
@@ -60,6 +65,24 @@ pub(crate) async fn run(world: Rc<World>) -> turmoil::Result {
     spawn_local(inspection::run(world.clone()));
     reconfigure(&world).await;
     std::future::pending().await
+}
+
+/// Two groups that share subscriptions.
+fn share(world: &Rc<World>) {
+    let member =
+        |level, is_kept, subscriptions| Profile { level, is_kept, subscriptions, breaks_off: 3, ..REPORTER };
+    let lasting = [
+        member(5, true, &[("$share/lasting/sim/+", 2)]),
+        member(4, true, &[("$share/lasting/sim/+", 2)]),
+        member(5, true, &[("$share/lasting/sim/+", 1)]),
+    ];
+    let mixed = [
+        member(5, true, &[("$share/mixed/sim/+", 1)]),
+        member(5, false, &[("$share/mixed/sim/+", 2)]),
+        member(4, false, &[("$share/mixed/sim/+", 1)]),
+    ];
+    let members = LASTING_MEMBERS.zip(lasting).chain(MIXED_MEMBERS.zip(mixed));
+    members.for_each(|(id, member)| drop(spawn_local(listen(Client::new(world, id, member), 25))));
 }
 
 /// Notes that somebody has something to do until this is dropped.

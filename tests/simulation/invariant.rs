@@ -14,6 +14,7 @@ mod reads;
 mod rest;
 mod retained;
 mod sessions;
+mod shared;
 mod survival;
 mod timers;
 mod wills;
@@ -24,7 +25,7 @@ use crate::trace::Trace;
 pub(crate) type Check = fn(&Trace) -> Result<(), String>;
 
 /// All invariants by their names.
-pub(crate) const INVARIANTS: [(&str, Check); 14] = [
+pub(crate) const INVARIANTS: [(&str, Check); 15] = [
     ("survival", survival::check),
     ("agreement", agreement::check),
     ("leaders", leaders::check),
@@ -34,6 +35,7 @@ pub(crate) const INVARIANTS: [(&str, Check); 14] = [
     ("commands", commands::check),
     ("commits", commits::check),
     ("sessions", sessions::check),
+    ("shared", shared::check),
     ("order", order::check),
     ("retained", retained::check),
     ("wills", wills::check),

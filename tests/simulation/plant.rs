@@ -4,6 +4,7 @@
 //! otherwise real run is falsified afterwards.
 
 mod clients;
+mod shares;
 
 use crate::faults::Edge;
 use crate::trace::{Entry, Event, Trace};
@@ -52,10 +53,16 @@ pub(crate) enum Plant {
     OldRetained,
     /// A will is found to have been published again.
     DoubledWill,
+    /// Two members of a group are found to have got one message.
+    DoubledShare,
+    /// A message of a group is found to have reached none of its members.
+    LostShare,
+    /// A member is found to have got a message for which others were there.
+    MisplacedShare,
 }
 
 /// All plants, by their names, with the invariant that has to notice each.
-pub(crate) const PLANTS: [(&str, Plant, &str); 19] = [
+pub(crate) const PLANTS: [(&str, Plant, &str); 22] = [
     ("lying-disks", Plant::LyingDisks, "survival"),
     ("lost-writes", Plant::LostWrites, "inputs"),
     ("repeated-message", Plant::RepeatedMessage, "inputs"),
@@ -75,6 +82,9 @@ pub(crate) const PLANTS: [(&str, Plant, &str); 19] = [
     ("swapped-deliveries", Plant::SwappedDeliveries, "order"),
     ("old-retained", Plant::OldRetained, "retained"),
     ("doubled-will", Plant::DoubledWill, "wills"),
+    ("doubled-share", Plant::DoubledShare, "shared"),
+    ("lost-share", Plant::LostShare, "shared"),
+    ("misplaced-share", Plant::MisplacedShare, "shared"),
 ];
 
 impl Plant {
@@ -97,7 +107,10 @@ impl Plant {
             | Plant::UnmarkedCopy
             | Plant::SwappedDeliveries
             | Plant::OldRetained
-            | Plant::DoubledWill => Edge::Server,
+            | Plant::DoubledWill
+            | Plant::DoubledShare
+            | Plant::LostShare
+            | Plant::MisplacedShare => Edge::Server,
             Plant::LyingDisks
             | Plant::LostWrites
             | Plant::RepeatedMessage
@@ -129,6 +142,9 @@ impl Plant {
             Plant::SwappedDeliveries => clients::swapped_deliveries(trace),
             Plant::OldRetained => clients::old_retained(trace),
             Plant::DoubledWill => clients::doubled_will(trace),
+            Plant::DoubledShare => shares::doubled(trace),
+            Plant::LostShare => shares::lost(trace),
+            Plant::MisplacedShare => shares::misplaced(trace),
             Plant::LyingDisks
             | Plant::LostWrites
             | Plant::RepeatedMessage
