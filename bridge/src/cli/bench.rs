@@ -11,6 +11,7 @@ mod footprint;
 mod latency;
 mod machine;
 mod mosquitto;
+mod pauses;
 mod process;
 mod replicas;
 mod samples;

@@ -2,6 +2,7 @@
 
 use super::peer::{Incoming, Peer};
 use super::{Route, latency};
+use crate::cli::bench::pauses::Pauses;
 use crate::cli::bench::samples::Spread;
 use crate::cli::bench::table::{Cell, Table, Wanted};
 use crate::cli::bench::{Bench, process, progress};
@@ -27,8 +28,8 @@ const REST: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const PAYLOAD: &[u8] = br#"{"battery":97,"illuminance":12,"linkquality":120,"occupancy":true}"#;
 
-const COLUMNS: [&str; 7] =
-    ["broker", "beside", "delivered p50 ms", "p99 ms", "memory, MB", "p99 / in calm", "goal"];
+const COLUMNS: [&str; 8] =
+    ["broker", "beside", "delivered p50 ms", "p99 ms", "pause ms", "memory, MB", "p99 / in calm", "goal"];
 
 /// What goes on beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,16 +105,19 @@ impl Beside {
 pub(super) async fn measure(bench: &Bench, routes: &[Route]) -> Result<Table, Failure> {
     let count = (f64::from(PER_SECOND) * bench.span.as_secs_f64()).max(400.0) as usize;
     let mut rows = Vec::new();
+    let pauses = Pauses::watch();
     for route in routes {
         let mut calm = None;
         for beside in Beside::ALL {
             progress(format!("broker: {}, beside {}", route.name, beside.name()));
             let others = beside.begin(route.publish_at).await?;
             sleep(REST).await;
+            pauses.longest_ms();
             let mut repeats = Vec::new();
             for _ in 0..bench.repeats {
                 repeats.push(latency::run(route, 1, PER_SECOND, count).await?.delivered);
             }
+            let pause = pauses.longest_ms();
             let memory = process::resident_mb(route.process_id);
             drop(others);
             let p99 = Spread::of_percentile(&repeats, 99);
@@ -125,6 +129,7 @@ pub(super) async fn measure(bench: &Bench, routes: &[Route]) -> Result<Table, Fa
                 Cell::text(beside.name()),
                 Cell::spread(Spread::of_percentile(&repeats, 50)),
                 Cell::spread(p99),
+                Cell::number(Some(pause)),
                 Cell::number(memory),
                 Cell::number(ratio),
                 if has_goal { Cell::goal(Wanted::AtMost(2.0), ratio) } else { Cell::Empty },
@@ -132,7 +137,11 @@ pub(super) async fn measure(bench: &Bench, routes: &[Route]) -> Result<Table, Fa
         }
     }
     let title = format!("Messages of others at QoS 1, {PER_SECOND} a second, beside clients that misbehave");
-    let notes = vec!["All on this machine: what the others cost to send is in it.".to_owned()];
+    let notes = vec![
+        "All on this machine: what the others cost to send is in it.".to_owned(),
+        "Pause: the longest time that the machine let a thread wait which only sleeps; no broker can help it."
+            .to_owned(),
+    ];
     Ok(Table { name: "broker_neighbours", title, columns: &COLUMNS, rows, notes })
 }
 
