@@ -85,7 +85,9 @@ fn read_log(txn: &ReadTransaction, tail_bytes: usize) -> Result<Tail, Error> {
     let purged: Option<LogId> = read_meta(&meta, META_PURGED)?;
     let mut tail = Tail::new(tail_bytes, purged);
     tail.vote = read_meta(&meta, META_VOTE)?;
-    for row in txn.open_table(LOG)?.iter()? {
+    // What is purged may not have been swept yet.
+    let first = purged.map_or(0, |purged| purged.index + 1);
+    for row in txn.open_table(LOG)?.range(first..)? {
         let (key, row) = row?;
         let index = key.value();
         if index == EDGE {

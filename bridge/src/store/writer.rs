@@ -24,6 +24,10 @@ const COMMIT_ITEMS_MAX: usize = 4096;
 const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// How long a purge or the committed id may wait for a commit to ride along with.
 const IDLE: Duration = Duration::from_secs(1);
+/// How many purged entries a commit removes, and of how many bytes, besides twice what it appends:
+/// the rest leaves with the next ones. To remove a large log at once takes a tenth of a second.
+const SWEEP_ITEMS: usize = 64;
+const SWEEP_BYTES: usize = 256 << 10;
 
 /// What writer and readers have in common.
 pub(crate) struct Shared {
@@ -96,6 +100,14 @@ impl Request {
         }
     }
 
+    /// The index before which all entries are purged by it.
+    fn purged_end(&self) -> Option<u64> {
+        match self.change {
+            Change::Purge { upto } => Some(upto.index + 1),
+            _ => None,
+        }
+    }
+
     /// Returns about how many bytes the request keeps in memory.
     pub(crate) fn weight(&self) -> usize {
         match &self.change {
@@ -123,11 +135,15 @@ pub(crate) struct Writer {
     /// Not urgent, in their order. Bounded by what Raft does between two appends: the committed ids
     /// fold into one, a truncation is followed by an append, a purge comes with a snapshot.
     waiting: Vec<Request>,
+    /// Entries before this index are purged, and some may still be in the database.
+    unswept: Option<u64>,
 }
 
 impl Writer {
+    /// The writer of a log of which parts may be purged and not swept yet.
     pub(crate) fn new(shared: Arc<Shared>) -> Writer {
-        Writer { shared, waiting: Vec::new() }
+        let unswept = shared.tail().purged().map(|purged| purged.index + 1);
+        Writer { shared, waiting: Vec::new(), unswept }
     }
 
     /// Writes `requests` and all that waited before them, if one of them is urgent.
@@ -145,14 +161,19 @@ impl Writer {
         }
     }
 
-    /// Writes everything that waits.
+    /// Writes everything that waits, and sweeps.
     pub(crate) fn flush(&mut self) {
         let requests = std::mem::take(&mut self.waiting);
-        if requests.is_empty() {
+        let unswept = requests.iter().filter_map(Request::purged_end).max().max(self.unswept);
+        if requests.is_empty() && unswept.is_none() {
             return;
         }
         let database = &self.shared.database;
-        let result = database.write(|txn| write(txn, &requests));
+        let written = database.write(|txn| {
+            write(txn, &requests)?;
+            unswept.map_or(Ok(None), |end| sweep(txn, end, &requests))
+        });
+        let result = written.map(|unswept| self.unswept = unswept);
         match &result {
             Ok(()) => count(&database.counters, &requests),
             // A row that can not be written at all is a failure of the log as well: the entries
@@ -222,10 +243,8 @@ fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
                 log.insert(EDGE, row.as_slice())?;
             }
             Change::Truncate { after } => remove(&mut log, after.map_or(0, |after| after.index + 1), EDGE)?,
-            Change::Purge { upto } => {
-                remove(&mut log, 0, upto.index + 1)?;
-                write_meta(txn, META_PURGED, upto)?;
-            }
+            // The entries leave with a sweep.
+            Change::Purge { upto } => write_meta(txn, META_PURGED, upto)?,
             Change::SnapshotChunks { snapshot, first, chunks } => {
                 let mut table = txn.open_table(SNAPSHOT)?;
                 for (number, chunk) in (*first..).zip(chunks) {
@@ -239,6 +258,26 @@ fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Removes some of the entries before `end`, more than `requests` append. Returns `end` if more are left.
+fn sweep(txn: &WriteTransaction, end: u64, requests: &[Request]) -> Result<Option<u64>, Error> {
+    let mut log = txn.open_table(LOG)?;
+    let (appended, appended_bytes) = appended(requests);
+    let mut items = SWEEP_ITEMS + 2 * appended;
+    let mut bytes = SWEEP_BYTES + 2 * appended_bytes;
+    let mut left = None;
+    for row in log.range(..end)? {
+        let (index, row) = row?;
+        if items == 0 || bytes == 0 {
+            left = Some(index.value());
+            break;
+        }
+        items -= 1;
+        bytes = bytes.saturating_sub(row.value().len());
+    }
+    remove(&mut log, 0, left.unwrap_or(end))?;
+    Ok(left.map(|_| end))
 }
 
 /// Removes the entries from `start` up to, not with, `end`.
@@ -260,12 +299,18 @@ pub(crate) fn write_meta<T: serde::Serialize>(
 }
 
 fn count(counters: &Counters, requests: &[Request]) {
-    for request in requests {
-        if let Change::Append { rows, .. } = &request.change {
-            Counters::add(&counters.rows_appended, rows.len() as u64);
-            Counters::add(&counters.bytes_appended, rows.iter().map(|(_, row)| row.len() as u64).sum());
-        }
-    }
+    let (rows, bytes) = appended(requests);
+    Counters::add(&counters.rows_appended, rows as u64);
+    Counters::add(&counters.bytes_appended, bytes as u64);
+}
+
+/// How many entries the requests append, and their bytes.
+fn appended(requests: &[Request]) -> (usize, usize) {
+    let appends = requests.iter().filter_map(|request| match &request.change {
+        Change::Append { rows, .. } => Some(rows),
+        _ => None,
+    });
+    appends.flatten().fold((0, 0), |(rows, bytes), (_, row)| (rows + 1, bytes + row.len()))
 }
 
 #[cfg(test)]
@@ -273,6 +318,8 @@ mod tests {
     use super::*;
     use crate::store::lossy::Lossy;
     use futures_util::FutureExt;
+    use openraft::vote::RaftLeaderId;
+    use redb::ReadableTableMetadata;
     use std::path::Path;
 
     fn shared() -> Arc<Shared> {
@@ -313,6 +360,60 @@ mod tests {
         assert_eq!(shared.database.counters.read().fsyncs, before);
         writer.flush();
         assert_eq!(shared.database.counters.read().fsyncs, before + 1);
+    }
+
+    fn purge(upto: u64) -> Request {
+        type Leader = openraft::alias::LeaderIdOf<TypeConfig>;
+        let upto = LogId::new(Leader::new(1, 1).to_committed(), upto);
+        Request { change: Change::Purge { upto }, waiter: Waiter::Nobody }
+    }
+
+    fn append(index: u64, bytes: usize) -> Request {
+        let rows = vec![(index, vec![b'x'; bytes])];
+        Request { change: Change::Append { rows, stamp: index }, waiter: Waiter::Nobody }
+    }
+
+    fn entries(shared: &Shared) -> u64 {
+        shared.database.begin_read().unwrap().open_table(LOG).unwrap().len().unwrap()
+    }
+
+    /// Purges entries of so many bytes each, and expects so many left after each further commit.
+    fn check_sweeps(bytes: usize, purged: u64, expected: &[u64]) {
+        let shared = shared();
+        let mut writer = Writer::new(shared.clone());
+        writer.commit((0..purged).map(|index| append(index, bytes)).collect());
+        writer.commit(vec![purge(purged - 1)]);
+        for (index, expected) in (purged..).zip(expected) {
+            writer.commit(vec![append(index, 1)]);
+            assert_eq!(
+                entries(&shared),
+                expected + (index - purged + 1),
+                "{bytes} bytes each, entry {index}"
+            );
+        }
+        // And nothing is written any more when all are gone.
+        let before = shared.database.counters.read().fsyncs;
+        writer.flush();
+        assert_eq!(shared.database.counters.read().fsyncs, before);
+    }
+
+    #[test]
+    fn purged_entries_leave_a_few_at_a_time() {
+        check_sweeps(10, 50, &[0]);
+        check_sweeps(10, 150, &[84, 18, 0]);
+        check_sweeps(100 << 10, 8, &[5, 2, 0]);
+    }
+
+    #[test]
+    fn with_nothing_else_to_write_the_rest_leaves_too() {
+        let shared = shared();
+        let mut writer = Writer::new(shared.clone());
+        writer.commit((0..150).map(|index| append(index, 10)).collect());
+        writer.commit(vec![purge(149)]);
+        for left in [86, 22, 0, 0] {
+            writer.flush();
+            assert_eq!(entries(&shared), left);
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) struct Look {
     pub(crate) snapshot: Option<(SnapshotMeta, Vec<u8>)>,
 }
 
-/// Terms, conflicts, snapshots and purges, twice over with growing indices.
+/// Terms, conflicts, snapshots and purges, twice over with growing indices, and a large purge.
 pub(crate) fn life() -> Vec<Step> {
     use Step::{Append, Commit, Purge, Snapshot, Truncate, Vote};
     let round = |base: u64, term: u64| {
@@ -62,6 +62,9 @@ pub(crate) fn life() -> Vec<Step> {
     };
     let mut steps = round(0, 1);
     steps.extend(round(30, 4));
+    // More than one commit sweeps.
+    steps.extend([Append(6, 150), Commit(210), Snapshot(210), Append(6, 1), Purge(205)]);
+    steps.extend([Append(6, 1), Append(6, 1), Append(6, 1), Append(6, 1)]);
     steps
 }
 
