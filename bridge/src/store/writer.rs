@@ -24,10 +24,12 @@ const COMMIT_ITEMS_MAX: usize = 4096;
 const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// How long a purge or the committed id may wait for a commit to ride along with.
 const IDLE: Duration = Duration::from_secs(1);
-/// How many purged entries a commit removes, and of how many bytes, besides twice what it appends:
-/// the rest leaves with the next ones. To remove a large log at once takes a tenth of a second.
-const SWEEP_ITEMS: usize = 64;
-const SWEEP_BYTES: usize = 256 << 10;
+/// How many commits go by between two that remove purged entries, how many of them one removes, and of
+/// how many bytes, besides twice what was appended since. To remove a large log at once takes a tenth of
+/// a second; to remove a little with each commit costs a third of the throughput.
+const SWEEP_EVERY: u32 = 16;
+const SWEEP_ITEMS: usize = 512;
+const SWEEP_BYTES: usize = 1 << 20;
 
 /// What writer and readers have in common.
 pub(crate) struct Shared {
@@ -137,13 +139,22 @@ pub(crate) struct Writer {
     waiting: Vec<Request>,
     /// Entries before this index are purged, and some may still be in the database.
     unswept: Option<u64>,
+    since_sweep: SinceSweep,
+}
+
+/// What was written since purged entries were there to remove, or some were removed.
+#[derive(Default)]
+struct SinceSweep {
+    commits: u32,
+    items: usize,
+    bytes: usize,
 }
 
 impl Writer {
     /// The writer of a log of which parts may be purged and not swept yet.
     pub(crate) fn new(shared: Arc<Shared>) -> Writer {
         let unswept = shared.tail().purged().map(|purged| purged.index + 1);
-        Writer { shared, waiting: Vec::new(), unswept }
+        Writer { shared, waiting: Vec::new(), unswept, since_sweep: SinceSweep::default() }
     }
 
     /// Writes `requests` and all that waited before them, if one of them is urgent.
@@ -157,23 +168,36 @@ impl Writer {
             self.waiting.extend(rest);
         }
         if urgent {
-            self.flush();
+            self.write(self.since_sweep.commits + 1 >= SWEEP_EVERY);
         }
     }
 
     /// Writes everything that waits, and sweeps.
     pub(crate) fn flush(&mut self) {
+        self.write(true);
+    }
+
+    fn write(&mut self, sweeps: bool) {
         let requests = std::mem::take(&mut self.waiting);
-        let unswept = requests.iter().filter_map(Request::purged_end).max().max(self.unswept);
-        if requests.is_empty() && unswept.is_none() {
+        self.unswept = requests.iter().filter_map(Request::purged_end).max().max(self.unswept);
+        if self.unswept.is_some() {
+            self.since_sweep.add(&requests);
+        }
+        let end = self.unswept.filter(|_| sweeps);
+        if requests.is_empty() && end.is_none() {
             return;
         }
         let database = &self.shared.database;
-        let written = database.write(|txn| {
+        let result = database.write(|txn| {
             write(txn, &requests)?;
-            unswept.map_or(Ok(None), |end| sweep(txn, end, &requests))
+            end.map_or(Ok(true), |end| sweep(txn, end, &self.since_sweep))
         });
-        let result = written.map(|unswept| self.unswept = unswept);
+        let result = result.map(|is_swept| {
+            if end.is_some() {
+                self.since_sweep = SinceSweep::default();
+                self.unswept = end.filter(|_| !is_swept);
+            }
+        });
         match &result {
             Ok(()) => count(&database.counters, &requests),
             // A row that can not be written at all is a failure of the log as well: the entries
@@ -260,12 +284,11 @@ fn write(txn: &WriteTransaction, requests: &[Request]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes some of the entries before `end`, more than `requests` append. Returns `end` if more are left.
-fn sweep(txn: &WriteTransaction, end: u64, requests: &[Request]) -> Result<Option<u64>, Error> {
+/// Removes some of the entries before `end`, more than were appended. Returns whether none is left.
+fn sweep(txn: &WriteTransaction, end: u64, since: &SinceSweep) -> Result<bool, Error> {
     let mut log = txn.open_table(LOG)?;
-    let (appended, appended_bytes) = appended(requests);
-    let mut items = SWEEP_ITEMS + 2 * appended;
-    let mut bytes = SWEEP_BYTES + 2 * appended_bytes;
+    let mut items = SWEEP_ITEMS + 2 * since.items;
+    let mut bytes = SWEEP_BYTES + 2 * since.bytes;
     let mut left = None;
     for row in log.range(..end)? {
         let (index, row) = row?;
@@ -277,7 +300,16 @@ fn sweep(txn: &WriteTransaction, end: u64, requests: &[Request]) -> Result<Optio
         bytes = bytes.saturating_sub(row.value().len());
     }
     remove(&mut log, 0, left.unwrap_or(end))?;
-    Ok(left.map(|_| end))
+    Ok(left.is_none())
+}
+
+impl SinceSweep {
+    fn add(&mut self, requests: &[Request]) {
+        let (items, bytes) = appended(requests);
+        self.commits += 1;
+        self.items += items;
+        self.bytes += bytes;
+    }
 }
 
 /// Removes the entries from `start` up to, not with, `end`.
@@ -377,19 +409,24 @@ mod tests {
         shared.database.begin_read().unwrap().open_table(LOG).unwrap().len().unwrap()
     }
 
-    /// Purges entries of so many bytes each, and expects so many left after each further commit.
+    /// Purges entries of so many bytes each, and expects so many left after each commit that sweeps.
     fn check_sweeps(bytes: usize, purged: u64, expected: &[u64]) {
         let shared = shared();
         let mut writer = Writer::new(shared.clone());
         writer.commit((0..purged).map(|index| append(index, bytes)).collect());
+        writer.flush();
         writer.commit(vec![purge(purged - 1)]);
-        for (index, expected) in (purged..).zip(expected) {
+        let mut index = purged;
+        let mut left = purged;
+        for expected in expected {
+            for _ in 1..SWEEP_EVERY {
+                writer.commit(vec![append(index, 1)]);
+                index += 1;
+                assert_eq!(entries(&shared), left + (index - purged), "{bytes} bytes each, entry {index}");
+            }
             writer.commit(vec![append(index, 1)]);
-            assert_eq!(
-                entries(&shared),
-                expected + (index - purged + 1),
-                "{bytes} bytes each, entry {index}"
-            );
+            (index, left) = (index + 1, *expected);
+            assert_eq!(entries(&shared), left + (index - purged), "{bytes} bytes each, entry {index}");
         }
         // And nothing is written any more when all are gone.
         let before = shared.database.counters.read().fsyncs;
@@ -399,18 +436,19 @@ mod tests {
 
     #[test]
     fn purged_entries_leave_a_few_at_a_time() {
-        check_sweeps(10, 50, &[0]);
-        check_sweeps(10, 150, &[84, 18, 0]);
-        check_sweeps(100 << 10, 8, &[5, 2, 0]);
+        check_sweeps(10, 500, &[0]);
+        check_sweeps(10, 1_200, &[656, 112, 0]);
+        check_sweeps(400 << 10, 8, &[5, 2, 0]);
     }
 
     #[test]
     fn with_nothing_else_to_write_the_rest_leaves_too() {
         let shared = shared();
         let mut writer = Writer::new(shared.clone());
-        writer.commit((0..150).map(|index| append(index, 10)).collect());
-        writer.commit(vec![purge(149)]);
-        for left in [86, 22, 0, 0] {
+        writer.commit((0..1_200).map(|index| append(index, 10)).collect());
+        writer.flush();
+        writer.commit(vec![purge(1_199)]);
+        for left in [688, 176, 0, 0] {
             writer.flush();
             assert_eq!(entries(&shared), left);
         }

@@ -62,9 +62,9 @@ pub(crate) fn life() -> Vec<Step> {
     };
     let mut steps = round(0, 1);
     steps.extend(round(30, 4));
-    // More than one commit sweeps.
-    steps.extend([Append(6, 150), Commit(210), Snapshot(210), Append(6, 1), Purge(205)]);
-    steps.extend([Append(6, 1), Append(6, 1), Append(6, 1), Append(6, 1)]);
+    // What is purged stays for some commits, and leaves with more than one.
+    steps.extend([Append(6, 600), Commit(660), Snapshot(660), Append(6, 1), Purge(655)]);
+    steps.extend((0..35).map(|_| Append(6, 1)));
     steps
 }
 
