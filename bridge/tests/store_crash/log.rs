@@ -98,7 +98,7 @@ fn a_file_that_outgrew_its_content_is_compacted_at_the_next_start() {
         let mut look = Look::default();
         let grow = [Step::Append(1, 12_000), Step::Snapshot(11_900), Step::Purge(11_900)];
         // What is purged leaves with the commits that follow.
-        for step in grow.into_iter().chain((0..200).map(|_| Step::Append(1, 1))) {
+        for step in grow.into_iter().chain((0..700).map(|_| Step::Append(1, 1))) {
             perform(&store, &look, &step).await.unwrap();
             look = look.after(&step);
         }

@@ -62,9 +62,9 @@ pub(crate) fn life() -> Vec<Step> {
     };
     let mut steps = round(0, 1);
     steps.extend(round(30, 4));
-    // What is purged stays for some commits, and leaves with more than one.
-    steps.extend([Append(6, 600), Commit(660), Snapshot(660), Append(6, 1), Purge(655)]);
-    steps.extend((0..35).map(|_| Append(6, 1)));
+    // What is purged stays for some commits.
+    steps.extend([Append(6, 60), Commit(120), Snapshot(120), Append(6, 1), Purge(115)]);
+    steps.extend((0..17).map(|_| Append(6, 1)));
     steps
 }
 
