@@ -25,8 +25,8 @@ const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// How long a purge or the committed id may wait for a commit to ride along with.
 const IDLE: Duration = Duration::from_secs(1);
 /// How many commits go by between two that remove purged entries, how many of them one removes, and of
-/// how many bytes, besides twice what was appended since. To remove a large log at once takes a tenth of
-/// a second; to remove a little with each commit costs a third of the throughput.
+/// how many bytes, besides twice what was appended since. To remove a large log at once takes tens
+/// of milliseconds; to remove a little with each commit costs a third of the throughput.
 const SWEEP_EVERY: u32 = 16;
 const SWEEP_ITEMS: usize = 512;
 const SWEEP_BYTES: usize = 1 << 20;
